@@ -1,0 +1,53 @@
+# payonce: every task is one word. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup check format test test-unit demo up stack bench lock
+
+help: ## list the tasks
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: .venv/.complete ## make the virtual environment from the locked dependencies
+
+.venv/.complete: requirements-dev.lock pyproject.toml
+	@echo "installing the locked dependencies into .venv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "payonce needs Python 3.11 or newer; name one with PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+check: setup ## format, lint, types, import walls, unit tests: under a minute
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --config pyproject.toml
+	@$(BIN)/pytest -q tests/unit
+
+format: setup ## bring the code into shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+test: setup ## every test, on real Kafka and PostgreSQL
+	@$(BIN)/pytest -q tests
+
+demo: setup ## 200 payments through real Kafka and PostgreSQL, then the sums must agree
+	@$(BIN)/python -m sandbox.demo
+
+up: setup ## the services against Stripe's test mode (STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET)
+	@$(BIN)/python -m sandbox.world --stripe-test-mode
+
+stack: setup ## real Kafka and PostgreSQL on free ports, until Ctrl-C
+	@$(BIN)/python -m sandbox.stack
+
+bench: setup ## the canonical workload, two numbers
+	@$(BIN)/python -m bench
+
+lock: ## compile the locked dependencies anew (needs uv)
+	uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url pyproject.toml -o requirements.lock
+	uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock

@@ -1,0 +1,5 @@
+"""`python -m payonce` is the command line."""
+
+from payonce.cli import main
+
+main()

@@ -1,0 +1,57 @@
+"""Dead letters: a message set aside with its reason, its bytes untouched, and the way it comes back.
+
+Identity is (first origin, failing group): a message that fails again after a replay is the same dead letter.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+from payonce.ports import OutgoingRecord, Record
+
+Reason = Literal[
+    "not_json",  # the value is no JSON document
+    "wrong_shape",  # it does not fit its schema
+    "missing_type",  # no ce_type header
+    "unknown_type",  # a type that this topic does not carry
+    "unknown_version",  # a schema version that we do not know
+    "key_mismatch",  # the key is not the order id in the body
+    "mode_mismatch",  # a test event on a live system, or the other way round
+    "impossible_event",  # the PSP's object contradicts its own documentation
+    "unresolved",  # nobody could say which order it belongs to
+    "rejected_by_database",  # PostgreSQL refuses the data itself
+    "unsupported",  # valid, but not offered by this version
+    "psp_refused",  # the PSP refuses the request: a copy for ops, the order is told
+    "unknown_outcome",  # nobody knows whether the PSP carried it out
+    "retries_exhausted",  # one order kept failing while others succeeded
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+SUFFIX = ".dlt"
+
+
+def dead_letter(record: Record, *, reason: Reason, error: str, group: str, at: float) -> OutgoingRecord:
+    """Return the record for the dead-letter topic; `at` is unix seconds. Pure."""
+    attempts = int(record.header("dlt-attempts") or "0") + 1
+    origin = record.header("dlt-origin") or f"{record.topic}/{record.partition}/{record.offset}"
+    why = {
+        "dlt-reason": reason,
+        "dlt-error": error[:2000],
+        "dlt-origin": origin,
+        "dlt-group": group,
+        "dlt-attempts": str(attempts),
+        "dlt-at": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),
+    }
+    original = tuple((name, value) for name, value in record.headers if not name.startswith(("dlt-", "replay-for")))
+    return OutgoingRecord(
+        topic=record.topic + SUFFIX,
+        key=record.key,
+        value=record.value,
+        headers=original + tuple((name, value.encode("utf-8", "replace")) for name, value in why.items()),
+    )
+
+
+def is_replay_for_other(record: Record, group: str) -> bool:
+    """Return whether the record is a replay meant for another consumer group: acknowledge it unread."""
+    wanted = record.header("replay-for")
+    return wanted is not None and wanted != group

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="PAYONCE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PAYONCE_", env_ignore_empty=True, extra="ignore", frozen=True)
 
 
 class KafkaSettings(_Settings):
@@ -83,6 +83,12 @@ class CheckoutApiSettings(KafkaSettings, DatabaseSettings, ObservabilitySettings
         description="Secrets of Stripe's webhook endpoint (whsec_...), comma separated; empty: endpoint off",
     )
     stripe_api_version: str = Field("2026-10-28.endive", description="Stripe API version frozen into every command")
+    session_lifetime_seconds: int = Field(
+        82_500,
+        ge=7_200,
+        le=82_800,
+        description="How long an attempt can be paid; below 23 h, so that Stripe refuses what its keys have forgotten",
+    )
 
 
 class PspWorkerSettings(KafkaSettings, DatabaseSettings, StripeSettings, ObservabilitySettings):

@@ -1,0 +1,109 @@
+"""What each customer did against what payonce says, and the money three times over. Pure: it only compares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sandbox.demo.behaviours import EXPECTED, Behaviour
+
+Money = Mapping[str, int]  # currency -> minor units
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order as its customer knows it."""
+
+    order_id: str
+    behaviour: Behaviour
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourLine:
+    """One kind of customer: how many there were, what was expected, what payonce says."""
+
+    behaviour: Behaviour
+    orders: int
+    expected: str
+    found: Mapping[str, int]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every order of this kind ended as it had to."""
+        return dict(self.found) == {self.expected: self.orders}
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyLine:
+    """One currency: what the customers paid, what PostgreSQL recorded, what the analytics consumer summed up."""
+
+    currency: str
+    expected: int
+    recorded: int
+    analysed: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether all three say the same."""
+        return self.expected == self.recorded == self.analysed
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The end of a demo."""
+
+    behaviours: tuple[BehaviourLine, ...]
+    money: tuple[MoneyLine, ...]
+    sessions_doubled: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether there is no difference at all."""
+        behaviours, money = (all(line.equal for line in self.behaviours), all(line.equal for line in self.money))
+        return behaviours and money and self.sessions_doubled == 0
+
+
+def summarise(
+    placed: Iterable[Placed],
+    statuses: Mapping[str, str],
+    *,
+    recorded: Money,
+    analysed: Money,
+    sessions_per_order: Mapping[str, int],
+) -> Summary:
+    """Compare what the customers did with the statuses in PostgreSQL, the two sums and the sessions at the PSP."""
+    orders = tuple(placed)
+    return Summary(
+        behaviours=tuple(_behaviour_line(kind, orders, statuses) for kind in Behaviour),
+        money=tuple(_money_lines(orders, recorded, analysed)),
+        sessions_doubled=sum(1 for count in sessions_per_order.values() if count > 1),
+    )
+
+
+def money_expected(orders: Iterable[Placed]) -> dict[str, int]:
+    """Return what the customers who pay have paid, per currency."""
+    total: Counter[str] = Counter()
+    for order in orders:
+        if EXPECTED[order.behaviour].pays:
+            total[order.currency] += order.amount
+    return dict(total)
+
+
+def unsettled(orders: Iterable[Placed], statuses: Mapping[str, str]) -> list[Placed]:
+    """Return the orders that are not yet in the status their customer's doings lead to."""
+    return [order for order in orders if statuses.get(order.order_id) != EXPECTED[order.behaviour].status]
+
+
+def _behaviour_line(kind: Behaviour, orders: tuple[Placed, ...], statuses: Mapping[str, str]) -> BehaviourLine:
+    mine = [order for order in orders if order.behaviour is kind]
+    found = Counter(statuses.get(order.order_id, "(unknown)") for order in mine)
+    return BehaviourLine(kind, len(mine), EXPECTED[kind].status, found if mine else {EXPECTED[kind].status: 0})
+
+
+def _money_lines(orders: tuple[Placed, ...], recorded: Money, analysed: Money) -> Iterable[MoneyLine]:
+    expected = money_expected(orders)
+    for currency in sorted({*expected, *recorded, *analysed}):
+        yield MoneyLine(currency, expected.get(currency, 0), recorded.get(currency, 0), analysed.get(currency, 0))

@@ -1,0 +1,82 @@
+"""The orders of a demo, placed at a steady rate, each followed by its customer."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from sandbox.demo.behaviours import Behaviour, crowd
+from sandbox.demo.browser import Browser, PageMissing
+from sandbox.demo.client_app import ClientApp
+from sandbox.demo.customers import act
+from sandbox.demo.summary import Placed
+from sandbox.world import Addresses
+
+_AMOUNTS = (4_990, 1_250, 12_000, 799, 25_900)
+#: Card payments work in any currency; the bank methods of the crowd are euro methods. KWD has three decimals.
+_CARD_CURRENCIES = ("eur", "jpy", "usd", "kwd", "eur")
+_ANY_CURRENCY = (Behaviour.PAYS_BY_CARD, Behaviour.PAYS_AFTER_3DS, Behaviour.DECLINED_THEN_PAYS, Behaviour.ABANDONS)
+_LEFT_OPEN = (Behaviour.ABANDONS, Behaviour.DECLINED_GIVES_UP)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What has happened so far: for the progress display and the summary."""
+
+    wanted: int
+    placed: list[Placed] = field(default_factory=list)
+    accepted_seconds: list[float] = field(default_factory=list)
+    page_seconds: list[float] = field(default_factory=list)
+
+    async def run(self, addresses: Addresses, *, orders_per_second: float) -> None:
+        """Place every order and let every customer act. Raises an ExceptionGroup of PageMissing."""
+        timeout = aiohttp.ClientTimeout(total=20)
+        connector = aiohttp.TCPConnector(limit=200)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
+            asyncio.TaskGroup() as customers,
+        ):
+            shop = ClientApp(http, addresses.api_url, addresses.api_key, f"{addresses.shop_url}/thanks")
+            started = time.monotonic()
+            for number, behaviour in enumerate(crowd(self.wanted)):
+                await asyncio.sleep(max(0.0, started + number / orders_per_second - time.monotonic()))
+                customers.create_task(self._one(number, behaviour, shop, http, addresses))
+
+    async def _one(
+        self, number: int, behaviour: Behaviour, shop: ClientApp, http: aiohttp.ClientSession, addresses: Addresses
+    ) -> None:
+        amount, currency = _price(number, behaviour)
+        started = time.monotonic()
+        order = await shop.place(f"demo-{number}-{secrets.token_hex(4)}", amount, currency)
+        self.placed.append(Placed(order.order_id, behaviour, amount, currency))
+        self.accepted_seconds.append(order.latency_seconds)
+        browser = Browser(http)
+        page = await browser.open_until_elsewhere(order.checkout_url)
+        self.page_seconds.append(time.monotonic() - started)
+        await act(behaviour, browser, page)
+        if behaviour in _LEFT_OPEN:
+            await _let_it_expire(http, addresses, page.url)
+
+
+def _price(number: int, behaviour: Behaviour) -> tuple[int, str]:
+    currency = _CARD_CURRENCIES[number % len(_CARD_CURRENCIES)] if behaviour in _ANY_CURRENCY else "eur"
+    amount = _AMOUNTS[number % len(_AMOUNTS)]
+    return (amount * 10 if currency == "kwd" else amount), currency
+
+
+async def _let_it_expire(http: aiohttp.ClientSession, addresses: Addresses, page_url: str) -> None:
+    """Stripe expires an open session when its time has come; the simulator does so on request."""
+    session_id = page_url.rstrip("/").rpartition("/")[2]
+    async with http.post(f"{addresses.simulator_url}/_control/sessions/{session_id}/expire", json={}) as answer:
+        if answer.status != 200:  # noqa: PLR2004
+            raise PageMissing(f"the simulator did not expire {session_id}: {answer.status} {await answer.text()}")
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value below which that share lies (0 when there is none)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0

@@ -1,0 +1,43 @@
+"""Secrets of one world, drawn anew each time, and the clients file that knows only their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CLIENT_ID = "demo-shop"
+RETURN_SECRET_VARIABLE = "PAYONCE_RETURN_SECRET_DEMO_SHOP"
+
+
+def _token(prefix: str) -> str:
+    return f"{prefix}{secrets.token_hex(24)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One client app's API key and return secret, the webhook's and the checkout links' secret, the PSP's key."""
+
+    api_key: str = field(default_factory=lambda: _token("pk_"))
+    return_secret: str = field(default_factory=lambda: _token("rs_"))
+    link_secret: str = field(default_factory=lambda: _token("ls_"))
+    webhook_secret: str = field(default_factory=lambda: _token("whsec_"))
+    stripe_secret_key: str = field(default_factory=lambda: _token("sk_test_"))
+
+
+def write_clients_file(path: Path, credentials: Credentials, redirect_origins: tuple[str, ...]) -> None:
+    """Write the one client app of the world: its key hashed, its return secret by reference."""
+    digest = hashlib.sha256(credentials.api_key.encode()).hexdigest()
+    origins = ", ".join(f'"{origin}"' for origin in redirect_origins)
+    path.write_text(
+        f"""[[client]]
+id = "{CLIENT_ID}"
+name = "Demo shop"
+key_hashes = ["sha256:{digest}"]
+scopes = ["orders:write", "orders:read"]
+redirect_origins = [{origins}]
+rate_limit_per_second = 5000
+return_secret = "env:{RETURN_SECRET_VARIABLE}"
+"""
+    )

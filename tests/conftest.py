@@ -1,0 +1,45 @@
+"""Real parts for the tests that ask for them; started once, at the first use."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from payonce.adapters.kafka.topics import create_topics
+from payonce.adapters.migrations import upgrade
+from tests.stacks import ChosenStack, chosen_stack
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[ChosenStack]:
+    """Real Kafka (no topics yet) and real PostgreSQL (one empty database)."""
+    with chosen_stack() as chosen:
+        yield chosen
+
+
+@pytest.fixture(scope="session")
+def bootstrap(stack: ChosenStack) -> str:
+    """Kafka with every declared topic."""
+    create_topics(stack.bootstrap)
+    return stack.bootstrap
+
+
+@pytest.fixture(scope="module")
+def database_url(stack: ChosenStack) -> Iterator[str]:
+    """A database of this module's own with the newest tables."""
+    name = f"test_{next(_numbers)}"
+    admin = create_engine(stack.database_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    url = make_url(stack.database_url).set(database=name).render_as_string(hide_password=False)
+    upgrade(url)
+    yield url
+    with admin.connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    admin.dispose()

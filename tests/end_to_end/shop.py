@@ -1,0 +1,192 @@
+"""A client app, its customers and the simulator's control door, as the end-to-end tests need them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from confluent_kafka import Consumer, Message, TopicPartition
+from sqlalchemy import create_engine, text
+
+from payonce.catalog import topics
+from sandbox.world import World
+
+T = TypeVar("T")
+#: Longer than any restart, rebalance or webhook retry that a test provokes; reached only by a failure.
+DEADLINE_SECONDS = 60.0
+
+
+def eventually(check: Callable[[], T | None], what: str, deadline_seconds: float = DEADLINE_SECONDS) -> T:
+    """Return the first truthy answer of `check`; fail when the deadline passes."""
+    deadline = time.monotonic() + deadline_seconds
+    while True:
+        if answer := check():
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {deadline_seconds:g} s, last answer {answer!r}")
+        time.sleep(0.05)
+
+
+class Shop:
+    """Talks to one world over its public doors, and to the simulator's control door."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.addresses = world.addresses
+        self._http = httpx.Client(timeout=30, follow_redirects=False)
+        self._engine = create_engine(self.addresses.database_url, pool_size=1, pool_pre_ping=True)
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+        self._engine.dispose()
+
+    # ------------------------------------------------------------------------------ the public API
+
+    def body(self, **changes: Any) -> dict[str, Any]:
+        """A valid order with a reference of its own."""
+        return {
+            "reference": f"e2e-{next(self._numbers)}-{secrets.token_hex(4)}",
+            "amount": 4_990,
+            "currency": "eur",
+            "payment_type": "SALE",
+            "payment_method": "APM",
+            "redirect_url": f"{self.addresses.shop_url}/thanks",
+            **changes,
+        }
+
+    def post(self, body: Mapping[str, Any], *, wait: int = 0) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.addresses.api_key}"}
+        if wait:
+            headers["Prefer"] = f"wait={wait}"
+        return self._http.post(f"{self.addresses.api_url}/v1/payment-orders", json=body, headers=headers)
+
+    def registered(self, **changes: Any) -> dict[str, Any]:
+        """An order whose token is stored: the API's 201."""
+        answer = self.post(self.body(**changes), wait=20)
+        assert answer.status_code == 201, answer.text
+        order: dict[str, Any] = answer.json()
+        return order
+
+    def order(self, order_id: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.addresses.api_key}"}
+        answer = self._http.get(f"{self.addresses.api_url}/v1/payment-orders/{order_id}", headers=headers)
+        document: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
+        return document
+
+    def get(self, url: str) -> httpx.Response:
+        return self._http.get(url)
+
+    def wait_for_status(self, order_id: str, status: str) -> dict[str, Any]:
+        def check() -> dict[str, Any] | None:
+            order = self.order(order_id)
+            return order if order.get("status") == status else None
+
+        return eventually(check, f"{order_id} is {status}")
+
+    # ------------------------------------------------------------------------------- the simulator
+
+    def control(self, method: str, path: str, document: Any = None) -> Any:
+        answer = self._http.request(method, f"{self.addresses.simulator_url}/_control{path}", json=document)
+        assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def calm(self) -> None:
+        """No faults, plain webhooks."""
+        self.control("DELETE", "/faults")
+        plain = {"duplicate_probability": 0, "twin_probability": 0, "drop_probability": 0, "hold": 0, "paused": False}
+        self.control("POST", "/webhooks", {**plain, "secrets": [self.addresses.webhook_secret]})
+        self.control("POST", "/webhooks/release")
+
+    def pay(self, order: Mapping[str, Any], **how: Any) -> None:
+        self.control("POST", f"/sessions/{session_id(order)}/pay", {"method": "card", **how})
+
+    def sessions_of(self, order_id: str) -> int:
+        """How many sessions the PSP holds for the order."""
+        return int(self.control("GET", "/stats")["sessions_per_order"].get(order_id, 0))
+
+    def signature_of(self, body: bytes, *, secret: str | None = None, at: float | None = None) -> dict[str, str]:
+        """The header with which Stripe signs a webhook."""
+        stamp = int(at if at is not None else time.time())
+        key = (secret or self.addresses.webhook_secret).encode()
+        digest = hmac.new(key, f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+        return {"Stripe-Signature": f"t={stamp},v1={digest}"}
+
+    def send_webhook(self, body: bytes, *, secret: str | None = None, at: float | None = None) -> httpx.Response:
+        """Post a webhook as Stripe signs it."""
+        return self.send_raw_webhook(body, self.signature_of(body, secret=secret, at=at))
+
+    def send_raw_webhook(self, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        return self._http.post(f"{self.addresses.api_url}/webhooks/stripe", content=body, headers=dict(headers))
+
+    # ----------------------------------------------------------------------------- behind the doors
+
+    def row(self, order_id: str) -> dict[str, Any]:
+        with self._engine.connect() as connection:
+            found = connection.execute(text("SELECT * FROM payment_order WHERE order_id = :id"), {"id": order_id})
+            row = found.mappings().first()
+            return dict(row) if row else {}
+
+    def log_size(self) -> int:
+        """Records in all topics together."""
+        return sum(high for _, high in self._watermarks().values())
+
+    def records(self, topic: str, key: str | None = None) -> list[Message]:
+        """Every record of a topic, or those under one key."""
+        ends = {tp: high for tp, (_, high) in self._watermarks().items() if tp[0] == topic}
+        consumer = self._consumer()
+        consumer.assign([TopicPartition(topic, partition, 0) for (_, partition), high in ends.items() if high])
+        found: list[Message] = []
+        wanted = sum(ends.values())
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while len(found) < wanted and time.monotonic() < deadline:
+            found += [message for message in consumer.consume(500, timeout=0.5) if not message.error()]
+        consumer.close()
+        return [message for message in found if key is None or message.key() == key.encode()]
+
+    def _watermarks(self) -> dict[tuple[str, int], tuple[int, int]]:
+        consumer = self._consumer()
+        marks = {
+            (name, partition): consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=20)
+            for name, topic in topics().items()
+            for partition in range(topic.partitions)
+        }
+        consumer.close()
+        return marks
+
+    def _consumer(self) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self.addresses.kafka_bootstrap_servers,
+                "group.id": "end-to-end-tests",
+                "enable.auto.commit": False,
+            }
+        )
+
+
+def session_id(order: Mapping[str, Any]) -> str:
+    """The PSP's id of a registered order, from its hosted page."""
+    return str(order["hosted_page_url"]).rstrip("/").rpartition("/")[2]
+
+
+def type_of(message: Message) -> str:
+    """The CloudEvents type of a record."""
+    return dict(message.headers() or [])["ce_type"].decode()
+
+
+def body_of(message: Message) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(message.value() or b"")
+    return document

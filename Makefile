@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check format test test-unit demo up stack bench lock
+.PHONY: help setup check format test test-unit demo up stack bench readme lock
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -40,13 +40,16 @@ demo: setup ## 200 payments through real Kafka and PostgreSQL, then the sums mus
 	@$(BIN)/python -m sandbox.demo
 
 up: setup ## the services against Stripe's test mode (STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET)
-	@$(BIN)/python -m sandbox.world --stripe-test-mode
+	@$(BIN)/python -m sandbox.world --stripe-test-mode --api-port 8000
 
 stack: setup ## real Kafka and PostgreSQL on free ports, until Ctrl-C
 	@$(BIN)/python -m sandbox.stack
 
 bench: setup ## the canonical workload, two numbers
 	@$(BIN)/python -m bench
+
+readme: setup ## renew the README's table of settings
+	@$(BIN)/python -m tests.readme
 
 lock: ## compile the locked dependencies anew (needs uv)
 	uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url pyproject.toml -o requirements.lock

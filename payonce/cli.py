@@ -52,6 +52,14 @@ def upgrade_database() -> None:
     typer.echo("the tables are up to date")
 
 
+@app.command("settings")
+def list_settings() -> None:
+    """Print every setting as a Markdown table."""
+    from payonce.settings import as_markdown
+
+    typer.echo(as_markdown())
+
+
 @clients_app.command("new")
 def new_client(
     client_id: Annotated[str, typer.Argument(help="the shop's id; part of every order id, so it never changes")],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -152,10 +152,11 @@ class Registration:
     api_version: str
     request: Mapping[str, Any]
     first_try_at: float
+    last_try_at: float
     expires_at: int
     state: RegistrationState = "calling"
     session_id: str | None = None
-    #: The outcome event as it was published (type name and body), repeated when the command comes again.
+    #: The outcome event as it was published (`Name.vN` and body), repeated when the command comes again.
     outcome_type: str | None = None
     outcome_body: bytes | None = None
     proof: str | None = None
@@ -175,8 +176,9 @@ class Ledger(Protocol):
     async def enter(self, registration: Registration) -> Entered:
         """Insert the row unless the attempt has one or another row of the order holds it; return what is there now.
 
-        An attempt is inserted only if it is the order's highest + 1 (1 for a new order) and no row of the order is in
-        one of HOLDING_STATES. Idempotent. Raises StoreUnavailable when the database is away.
+        An attempt is inserted only if it is the order's highest + 1 (1 for a new order) and, where its own state is one
+        of HOLDING_STATES, no other row of the order is in one. Idempotent. Raises StoreUnavailable when the database is
+        away.
         """
         ...
 
@@ -194,7 +196,10 @@ class Ledger(Protocol):
     async def advance(
         self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
     ) -> None:
-        """Store next offsets, each only where the stored one is `expected` (None: no row). Raises PositionMoved."""
+        """Store next offsets, each only where the stored one is `expected` (None: no row), or is this one already.
+
+        Raises PositionMoved and stores none where one has another value; StoreUnavailable.
+        """
         ...
 
 
@@ -215,11 +220,12 @@ class PositionMoved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredOrder:
-    """An order's row under its lock: its facts (JSON) and the version last written (0: never)."""
+    """An order's row under its lock: its facts (JSON), the version last announced (0: never), the database's clock."""
 
     order_id: str
     facts: Mapping[str, Any]
     version: int
+    clock_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,14 +251,22 @@ class ParkedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """Whose a PSP id is: the order, and the payment within it where the id names one."""
+
+    order_id: str
+    payment: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class OrderChange:
-    """What the fold writes for one order: merged facts, the public columns, and whether to announce it."""
+    """What the fold writes for one order: merged facts, public columns, and the body to announce (None: nothing)."""
 
     order_id: str
     facts: Mapping[str, Any]
     columns: Mapping[str, Any]
-    announce: bool
-    references: Mapping[str, str | None] = field(default_factory=dict)  # PSP id -> payment it belongs to
+    version: int
+    announcement: bytes | None
 
 
 class FoldTransaction(Protocol):
@@ -270,8 +284,8 @@ class FoldTransaction(Protocol):
         """Return the waiting events that name one of these PSP ids, and delete them in this transaction."""
         ...
 
-    async def save(self, changes: Sequence[OrderChange]) -> None:
-        """Write facts and columns, references, and one outbox row per announced change; notify the waiters once."""
+    async def save(self, changes: Sequence[OrderChange], references: Mapping[str, Reference]) -> None:
+        """Write facts, columns, PSP ids (the first owner stays), an outbox row per announcement; notify once."""
         ...
 
     async def record(self, entries: Sequence[TimelineEntry]) -> None:
@@ -280,6 +294,13 @@ class FoldTransaction(Protocol):
 
     async def park(self, events: Sequence[ParkedEvent]) -> None:
         """Keep events whose order is unknown. Idempotent by event id."""
+        ...
+
+    async def resolvable(self, limit: int) -> Sequence[str]:
+        """Return at most `limit` PSP ids that waiting events name and that are known by now.
+
+        Empty while another process asks the same: one sweeps at a time, until its transaction ends.
+        """
         ...
 
     async def advance(

@@ -111,3 +111,21 @@ class StatusProcessorSettings(KafkaSettings, DatabaseSettings, ObservabilitySett
 def listed(secrets: SecretStr) -> tuple[str, ...]:
     """Return the non-empty parts of a comma separated secret."""
     return tuple(part.strip() for part in secrets.get_secret_value().split(",") if part.strip())
+
+
+def as_markdown() -> str:
+    """Return the README's table of every setting, its default, its readers and its meaning."""
+    processes: dict[str, type[_Settings]] = {
+        "checkout_api": CheckoutApiSettings,
+        "psp_worker": PspWorkerSettings,
+        "status_processor": StatusProcessorSettings,
+    }
+    names = sorted({name for settings in processes.values() for name in settings.model_fields})
+    rows = ["| variable | default | read by | meaning |", "|---|---|---|---|"]
+    for name in names:
+        readers = [process for process, settings in processes.items() if name in settings.model_fields]
+        field = processes[readers[0]].model_fields[name]
+        default = "" if isinstance(field.default, SecretStr) or field.default is None else f"`{field.default}`"
+        who = "all" if len(readers) == len(processes) else ", ".join(readers)
+        rows.append(f"| `PAYONCE_{name.upper()}` | {default} | {who} | {field.description} |")
+    return "\n".join(rows)

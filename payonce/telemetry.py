@@ -22,6 +22,61 @@ publish_failures_total = Counter(
     "payonce_publish_failures_total", "Records without a delivery report in time; Kafka is away or slow", ("topic",)
 )
 
+# ---- checkout_api
+http_requests_total = Counter(
+    "payonce_http_requests_total",
+    "Requests answered; a growing share of 503 means Kafka or PostgreSQL is away",
+    ("method", "route", "status"),
+)
+http_request_seconds = Histogram(
+    "payonce_http_request_seconds",
+    "Time to answer, waits that the caller asked for included",
+    ("route",),
+    buckets=_LATENCY_BUCKETS,
+)
+webhooks_total = Counter(
+    "payonce_webhooks_total", "Webhooks by outcome; bad_signature means a wrong secret or a forger", ("outcome",)
+)
+clients_file_broken = Gauge(
+    "payonce_clients_file_broken", "1 while the changed clients file cannot be read and the one before it is in use"
+)
+order_watch_up = Gauge(
+    "payonce_order_watch_up", "1 while changes of orders arrive by LISTEN; 0: PostgreSQL is away, waits go unanswered"
+)
+waiting_requests = Gauge("payonce_waiting_requests", "Requests that wait for their order to change")
+
+
+# ---- status_processor
+fold_events_total = Counter(
+    "payonce_fold_events_total",
+    "Events folded by effect: applied, no_change (known before), ignored (not a fact)",
+    ("type", "effect"),
+)
+fold_batch_records = Histogram(
+    "payonce_fold_batch_records",
+    "Records folded in one go; near 500 means that the fold works off a backlog",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500),
+)
+fold_seconds = Histogram(
+    "payonce_fold_seconds", "Time from taking a batch to its commit and its dead letters", buckets=_LATENCY_BUCKETS
+)
+fold_lag_records = Gauge(
+    "payonce_fold_lag_records", "Records that this process has still to fold in the partitions it holds", ("topic",)
+)
+fold_foreign_events_total = Counter(
+    "payonce_fold_foreign_events_total", "PSP events that concern no order of ours; dropped"
+)
+fold_parked_events_total = Counter(
+    "payonce_fold_parked_events_total", "PSP events set down to wait until their order is known"
+)
+fold_released_events_total = Counter(
+    "payonce_fold_released_events_total", "Waiting events that were folded once their order was known"
+)
+outbox_depth_rows = Gauge(
+    "payonce_outbox_depth_rows", "Status changes waiting for the relay as it last saw them; growing: Kafka is away"
+)
+outbox_published_total = Counter("payonce_outbox_published_total", "Status changes published to payments.status")
+
 
 def configure_logging(process: str, *, level: str = "INFO", json_lines: bool = True) -> None:
     """Send structured logs to standard output, one line per fact. Call once per process."""

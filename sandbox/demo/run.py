@@ -104,4 +104,4 @@ class Demo:
         async with aiohttp.ClientSession() as http, http.get(url) as answer:
             answer.raise_for_status()
             stats = await answer.json()
-        return {str(order): int(count) for order, count in stats["sessions_per_order"].items()}
+        return {str(order): int(count) for order, count in stats["sessions_per_order"].items() if order}

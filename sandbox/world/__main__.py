@@ -41,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--psp-latency-ms", type=int, default=0, help="how long the simulator thinks")
     parser.add_argument("--psp-workers", type=int, default=1)
     parser.add_argument("--status-processors", type=int, default=1)
+    parser.add_argument("--api-port", type=int, help="the checkout API's port (default: a free one)")
     parser.add_argument("--shop", action="store_true", help="start the demo shop too")
     parser.add_argument(
         "--stripe-test-mode",
@@ -61,6 +62,7 @@ def _options(arguments: argparse.Namespace) -> WorldOptions:
         psp_workers=arguments.psp_workers,
         status_processors=arguments.status_processors,
         with_shop=arguments.shop or arguments.stripe_test_mode,
+        api_port=arguments.api_port,
         kafka_bootstrap_servers=given.get("kafka_bootstrap_servers"),
         database_url=given.get("database_url"),
         stripe_api_base=given.get("stripe_api_base"),

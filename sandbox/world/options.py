@@ -20,6 +20,7 @@ class WorldOptions:
     psp_workers: int = 1
     status_processors: int = 1
     with_shop: bool = False
+    api_port: int | None = None
     kafka_bootstrap_servers: str | None = None
     database_url: str | None = None
     stripe_api_base: str | None = None

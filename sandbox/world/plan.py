@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +65,9 @@ def _url(port: int) -> str:
 
 def _instances(options: WorldOptions, take_port: Callable[[], int]) -> list[Instance]:
     counts = {"checkout_api": 1, "psp_worker": options.psp_workers, "status_processor": options.status_processors}
+    ports = itertools.chain([options.api_port] if options.api_port else [], iter(take_port, 0))
     return [
-        Instance(service, service if number == 1 else f"{service}-{number}", take_port())
+        Instance(service, service if number == 1 else f"{service}-{number}", next(ports))
         for service, count in counts.items()
         for number in range(1, count + 1)
     ]
@@ -87,6 +89,7 @@ def _settings(options: WorldOptions, credentials: Credentials, addresses: Addres
         "PAYONCE_STRIPE_API_BASE": options.stripe_api_base or addresses.simulator_url or "",
         "PAYONCE_STRIPE_RATE_LIMIT_PER_ENDPOINT": str(options.rate_limit),
         "PAYONCE_STRIPE_RATE_LIMIT_TOTAL": str(options.rate_limit_total),
+        "PAYONCE_STRIPE_LIVEMODE": "false",
         "PAYONCE_HEALTH_HOST": LOOPBACK,
         "PAYONCE_FAUST_DATA_FOLDER": str(folder / "faust"),
     }

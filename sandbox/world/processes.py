@@ -28,6 +28,7 @@ SERVICE_SETTINGS: dict[str, tuple[str, ...]] = {
         "PAYONCE_HEALTH_PORT",
     ),
     "status_processor": (
+        "PAYONCE_STRIPE_LIVEMODE",
         "PAYONCE_FAUST_DATA_FOLDER",
         "PAYONCE_HEALTH_HOST",
         "PAYONCE_HEALTH_PORT",

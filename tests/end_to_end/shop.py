@@ -184,7 +184,8 @@ def session_id(order: Mapping[str, Any]) -> str:
 
 def type_of(message: Message) -> str:
     """The CloudEvents type of a record."""
-    return dict(message.headers() or [])["ce_type"].decode()
+    kind: bytes = dict(message.headers() or [])["ce_type"]
+    return kind.decode()
 
 
 def body_of(message: Message) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""The Ledger port on PostgreSQL. Concurrent calls share transactions, in the one database thread."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection
+
+from payonce.adapters.batching import Batcher
+from payonce.adapters.ledger_sql import (
+    ENTER,
+    INSERT_POSITION,
+    LOCK,
+    MOVE_POSITION,
+    POSITIONS,
+    ROWS_OF_ORDERS,
+    SETTLE,
+)
+from payonce.adapters.postgres import DatabaseThread
+from payonce.ports import Entered, PositionMoved, Registration, RegistrationState, TopicPartition
+
+#: Rows in one transaction: enough to share its cost, few enough to stay far below the statement timeout.
+_BATCH = 64
+_COLUMNS = tuple(column.name for column in fields(Registration))
+_Settlement = tuple[Registration, tuple[RegistrationState, ...]]
+
+
+class PostgresLedger:
+    """Implements ports.Ledger. Belongs to one event loop."""
+
+    def __init__(self, thread: DatabaseThread) -> None:
+        self._thread = thread
+        self._entries: Batcher[Registration, Entered] = Batcher(self._enter_all, limit=_BATCH)
+        self._settlements: Batcher[_Settlement, Registration | None] = Batcher(self._settle_all, limit=_BATCH)
+
+    async def enter(self, registration: Registration) -> Entered:
+        return await self._entries.submit(registration)
+
+    async def settle(self, registration: Registration, *, expected: Sequence[RegistrationState]) -> Registration | None:
+        return await self._settlements.submit((registration, tuple(expected)))
+
+    async def positions(self) -> Mapping[TopicPartition, int]:
+        return await self._thread.run(_positions)
+
+    async def advance(
+        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
+    ) -> None:
+        await self._thread.run(lambda connection: _advance(connection, offsets, expected))
+
+    async def _enter_all(self, registrations: Sequence[Registration]) -> Sequence[Entered]:
+        return await self._thread.run(lambda connection: _enter(connection, registrations))
+
+    async def _settle_all(self, settlements: Sequence[_Settlement]) -> Sequence[Registration | None]:
+        return await self._thread.run(lambda connection: _settle(connection, settlements))
+
+
+def _enter(connection: Connection, registrations: Sequence[Registration]) -> Sequence[Entered]:
+    arrays = {name: [_stored(registration, name) for registration in registrations] for name in _COLUMNS}
+    new = {(row.order_id, row.attempt) for row in connection.execute(ENTER, arrays)}
+    rows = _rows(connection, registrations)
+    entered = []
+    for registration in registrations:
+        name = (registration.order_id, registration.attempt)
+        entered.append(Entered(rows=rows[registration.order_id], new=name in new))
+        new.discard(name)  # of two that asked for the same in one batch, one has entered it
+    return entered
+
+
+def _settle(connection: Connection, settlements: Sequence[_Settlement]) -> Sequence[Registration | None]:
+    registrations = [registration for registration, _ in settlements]
+    columns = ("order_id", "attempt", "state", "last_try_at", "session_id", "outcome_type", "outcome_body", "proof")
+    arrays: dict[str, list[Any]] = {name: [_stored(row, name) for row in registrations] for name in columns}
+    arrays["expected"] = [",".join(expected) for _, expected in settlements]
+    connection.execute(LOCK, {"order_id": arrays["order_id"], "attempt": arrays["attempt"]})
+    connection.execute(SETTLE, arrays)
+    rows = _rows(connection, registrations)
+    return [rows[registration.order_id].get(registration.attempt) for registration in registrations]
+
+
+def _rows(connection: Connection, registrations: Sequence[Registration]) -> Mapping[str, dict[int, Registration]]:
+    order_ids = sorted({registration.order_id for registration in registrations})
+    rows: defaultdict[str, dict[int, Registration]] = defaultdict(dict)
+    for row in connection.execute(ROWS_OF_ORDERS, {"order_ids": order_ids}).mappings():
+        rows[row["order_id"]][row["attempt"]] = _registration(dict(row))
+    return rows
+
+
+def _positions(connection: Connection) -> Mapping[TopicPartition, int]:
+    rows = connection.execute(POSITIONS)
+    return {TopicPartition(row.topic, row.partition): row.next_offset for row in rows}
+
+
+def _advance(
+    connection: Connection, offsets: Mapping[TopicPartition, int], expected: Mapping[TopicPartition, int | None]
+) -> None:
+    for name, next_offset in sorted(offsets.items()):
+        known = expected[name]
+        values: dict[str, Any] = {"topic": name.topic, "partition": name.partition, "next_offset": next_offset}
+        if known is None:
+            result = connection.execute(INSERT_POSITION, values)
+        else:
+            result = connection.execute(MOVE_POSITION, {**values, "expected": known})
+        if result.rowcount != 1:
+            raise PositionMoved(f"{name.topic}/{name.partition}: not at {known} any more")
+
+
+def _stored(registration: Registration, column: str) -> Any:
+    value = getattr(registration, column)
+    return json.dumps(value) if column == "request" else value
+
+
+def _registration(row: Mapping[str, Any]) -> Registration:
+    values = {name: row[name] for name in _COLUMNS}
+    body = values["outcome_body"]
+    return Registration(**{**values, "outcome_body": None if body is None else bytes(body)})

@@ -1,0 +1,178 @@
+"""The heart: an order is a set of facts, a message adds facts to it, and everything shown follows from the facts alone.
+
+    contribution(message)  -> the facts that one message brings
+    merge(facts, facts)    -> commutative, associative, idempotent: order and repetition of messages do not matter
+    view(facts)            -> status, flags, sums, terms, page
+
+Nothing here refuses a transition: there are none. A status may rightly move back (a refund that fails, a dispute that
+is won), and no time stamp of the PSP ever decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from payonce.domain.attempts import Attempt, Session, attempts_of, sessions_of
+from payonce.domain.contributions import Contribution, contribution
+from payonce.domain.facts import CONTESTED_STATUSES, INQUIRY_STATUSES
+from payonce.domain.merge import Facts, merge
+from payonce.domain.payments import (
+    Dispute,
+    Payment,
+    Refund,
+    disputes_of,
+    live_subscriptions,
+    payments_of,
+    refunds_of,
+    subscription_standing,
+)
+from payonce.domain.psp_objects import ImpossibleEvent
+from payonce.domain.terms import Terms
+
+__all__ = [
+    "Attempt",
+    "Contribution",
+    "Dispute",
+    "Facts",
+    "ImpossibleEvent",
+    "OrderView",
+    "Payment",
+    "Refund",
+    "contribution",
+    "merge",
+    "view",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """Everything that an order's row and its public event show, derived from facts only. Amounts in minor units.
+
+    `attempt` is the one that decides the status, and the terms, token and page are that attempt's. `terms` are None
+    until a command is known; `body_hash` is the body that the page belongs to. Page and secret are there only while
+    they can be used. `amount_paid` sums every payment in the terms' currency, also one that does not count;
+    `amount_refunded` what was or is being sent back; `amount_disputed` what a dispute holds or took.
+    `subscriptions` are the live ones.
+    """
+
+    status: str
+    flags: tuple[str, ...]
+    terms: Terms | None
+    body_hash: str | None
+    attempt: int
+    psp_token: str | None
+    hosted_page_url: str | None
+    client_secret: str | None
+    page_expires_at: int | None
+    amount_paid: int
+    amount_refunded: int
+    amount_disputed: int
+    failure_reason: str | None
+    failure_detail: str | None
+    attempts: tuple[Attempt, ...]
+    payments: tuple[Payment, ...]
+    refunds: tuple[Refund, ...]
+    disputes: tuple[Dispute, ...]
+    subscriptions: tuple[str, ...]
+
+
+def view(facts: Facts) -> OrderView:
+    """Return what the facts amount to. Pure: whatever the order of the messages was, equal facts give an equal view."""
+    sessions = sessions_of(facts)
+    attempts = attempts_of(facts, sessions)
+    refunds = refunds_of(facts)
+    payments = payments_of(facts, {number: attempt.terms for number, attempt in attempts.items()}, refunds)
+    disputes = disputes_of(facts)
+    deciding = attempts.get(_deciding(attempts, payments, sessions)) or attempts[max(attempts)]
+    terms = deciding.terms or _nearest_terms(attempts, deciding.number)
+    status = _status(facts, terms, payments=payments, disputes=disputes, sessions=sessions, deciding=deciding)
+    currency = terms.currency if terms else payments[0].currency if payments else ""
+    page = deciding.session if status == "registered" else None
+    return OrderView(
+        status=status,
+        flags=_flags(facts, terms, payments, disputes),
+        terms=terms,
+        body_hash=deciding.body_hash,
+        attempt=deciding.number,
+        psp_token=deciding.session.session_id if deciding.session else None,
+        hosted_page_url=page.url if page else None,
+        client_secret=page.client_secret if page else None,
+        page_expires_at=page.expires_at if page else None,
+        amount_paid=sum(payment.amount for payment in payments if payment.currency == currency),
+        amount_refunded=sum(each.counted for each in refunds if each.currency == currency),
+        amount_disputed=sum(each.amount for each in disputes if _takes_money(each) and each.currency == currency),
+        failure_reason=deciding.failure_reason if status == deciding.status else None,
+        failure_detail=deciding.failure_detail if status == deciding.status else None,
+        attempts=tuple(attempts.values()),
+        payments=payments,
+        refunds=refunds,
+        disputes=disputes,
+        subscriptions=live_subscriptions(facts),
+    )
+
+
+def _deciding(attempts: dict[int, Attempt], payments: tuple[Payment, ...], sessions: tuple[Session, ...]) -> int:
+    """Return the attempt that was paid, else that has any payment, else whose money is on its way, else the last."""
+    candidates = (
+        [payment.attempt for payment in payments if payment.standing == "counts"],
+        [payment.attempt for payment in payments],
+        [session.attempt for session in sessions if session.awaits_money],
+        list(attempts),
+    )
+    return max(next(numbers for numbers in candidates if numbers))
+
+
+def _nearest_terms(attempts: dict[int, Attempt], number: int) -> Terms | None:
+    """Return an earlier attempt's terms: they say whose order it is until the deciding attempt's command is known."""
+    known = [(each.number <= number, each.number, each.terms) for each in attempts.values() if each.terms is not None]
+    return max(known, key=lambda each: each[:2])[2] if known else None
+
+
+def _status(
+    facts: Facts,
+    terms: Terms | None,
+    *,
+    payments: tuple[Payment, ...],
+    disputes: tuple[Dispute, ...],
+    sessions: tuple[Session, ...],
+    deciding: Attempt,
+) -> str:
+    """Return the first row that holds: this is the table of precedence."""
+    sale = terms is not None and terms.payment_type == "SALE"
+    recurring = terms is not None and terms.payment_type == "RECC"
+    counts = any(payment.standing == "counts" for payment in payments)
+    # A subscription whose first payment failed late has never begun: the attempt decides, and a new one may follow.
+    begun = recurring and (counts or not facts.get("async_failed"))
+    standing = subscription_standing(facts) if begun else "good"
+    refunded = any(payment.refunded for payment in payments)
+    rows = (
+        ("charged_back", any(dispute.status == "lost" for dispute in disputes)),
+        ("disputed", any(dispute.status in CONTESTED_STATUSES for dispute in disputes)),
+        ("refunded", sale and refunded and all(payment.refunded >= payment.amount for payment in payments)),
+        ("ended", standing == "ended"),
+        ("partially_refunded", sale and counts and refunded),
+        ("unpaid", standing == "unpaid"),
+        ("past_due", standing == "past_due"),
+        ("paid", sale and counts),
+        ("active", recurring and counts),
+        ("processing", bool(payments) or any(session.awaits_money for session in sessions)),
+    )
+    return next((status for status, holds in rows if holds), deciding.status)
+
+
+def _flags(
+    facts: Facts, terms: Terms | None, payments: tuple[Payment, ...], disputes: tuple[Dispute, ...]
+) -> tuple[str, ...]:
+    """Return what people should look at, sorted by name."""
+    recurring = terms is not None and terms.payment_type == "RECC"
+    several = len(live_subscriptions(facts) if recurring else payments)
+    flags = {
+        "amount_mismatch": any(payment.standing == "mismatch" for payment in payments),
+        "duplicate_payment": several > 1,
+        "inquiry": any(dispute.status in INQUIRY_STATUSES for dispute in disputes),
+    }
+    return tuple(name for name, raised in flags.items() if raised)
+
+
+def _takes_money(dispute: Dispute) -> bool:
+    return dispute.status == "lost" or dispute.status in CONTESTED_STATUSES

@@ -1,0 +1,54 @@
+"""An order as its readers see it: the public columns of one row, whole or partly known. No decision is made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Statuses in which nothing is decided yet: the customer has not begun to pay, as far as we know.
+UNDECIDED_STATUSES = frozenset({"created", "registered"})
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """One row of payment_order. Amounts in minor units, times in unix seconds.
+
+    An event may come before its command, so the client's own fields (and their hash) are None until they are known.
+    `hosted_page_url` and `client_secret` belong to the session `psp_token` of the latest `attempt` and are None once it
+    has closed.
+    """
+
+    order_id: str
+    status: str
+    attempt: int
+    version: int
+    created_at: int
+    updated_at: int
+    client_id: str | None = None
+    reference: str | None = None
+    body_hash: str | None = None
+    payment_type: str | None = None
+    payment_method: str | None = None
+    psp: str | None = None
+    amount: int | None = None
+    currency: str | None = None
+    redirect_url: str | None = None
+    description: str | None = None
+    customer_email: str | None = None
+    psp_token: str | None = None
+    hosted_page_url: str | None = None
+    client_secret: str | None = None
+    page_expires_at: int | None = None
+    amount_paid: int = 0
+    amount_refunded: int = 0
+    amount_disputed: int = 0
+    failure_reason: str | None = None
+    failure_detail: str | None = None
+    flags: tuple[str, ...] = ()
+
+    def open_page(self, body_hash: str, now: float) -> str | None:
+        """Return the hosted page, only to the one who posted this body, and only while its session can be paid."""
+        if self.body_hash != body_hash or self.status != "registered" or self.psp_token is None:
+            return None
+        if self.page_expires_at is not None and self.page_expires_at <= now:
+            return None
+        return self.hosted_page_url

@@ -1,0 +1,98 @@
+"""The cart: a value that lives in the customer's cookie. Prices are not in it; the shop looks them up.
+
+Each content of a cart has its own `reference`, the order's name at the payment service. So pressing "pay" twice, or
+again after an error, asks for the same order, and a changed cart asks for another one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sandbox.demo_shop.catalogue import CURRENCIES, DEFAULT_CURRENCY, PRODUCTS, Currency, Product
+
+COOKIE = "small_kettle_cart"
+MOST_OF_ONE = 9
+_ITEM = re.compile(r"([a-z]{1,20})-([1-9])")
+_REFERENCE = re.compile(r"SK-[A-Z2-7]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One product in the cart, with its sum in minor units."""
+
+    product: Product
+    quantity: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cart:
+    """What a customer wants, 1 to 9 of each, and in which currency. An empty cart has an empty reference."""
+
+    reference: str = ""
+    currency_code: str = DEFAULT_CURRENCY
+    quantities: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def currency(self) -> Currency:
+        """The currency of every price."""
+        return CURRENCIES[self.currency_code]
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The products in the catalogue's order, so that equal carts describe themselves equally."""
+        return tuple(
+            Line(product, quantity, product.prices[self.currency_code] * quantity)
+            for sku, product in PRODUCTS.items()
+            if (quantity := self.quantities.get(sku, 0))
+        )
+
+    @property
+    def count(self) -> int:
+        """How many things are in it."""
+        return sum(self.quantities.values())
+
+    @property
+    def amount(self) -> int:
+        """The total in minor units."""
+        return sum(line.amount for line in self.lines)
+
+    @property
+    def description(self) -> str:
+        """What the payment page shows."""
+        return ", ".join(f"{line.quantity} x {line.product.name}" for line in self.lines)
+
+    def with_quantity(self, sku: str, quantity: int, reference: str) -> Cart:
+        """Return the cart with so many of a product (0 removes it, 9 is the most) under a new reference."""
+        kept = {**self.quantities, sku: min(quantity, MOST_OF_ONE)}
+        return Cart(reference, self.currency_code, {sku: number for sku, number in kept.items() if number > 0})
+
+    def with_currency(self, code: str, reference: str) -> Cart:
+        """Return the cart priced in another currency under a new reference."""
+        return Cart(reference, code, self.quantities)
+
+    def renewed(self, reference: str) -> Cart:
+        """Return the same content under a new reference: another order."""
+        return Cart(reference, self.currency_code, self.quantities)
+
+    def emptied(self) -> Cart:
+        """Return an empty cart in the same currency."""
+        return Cart(currency_code=self.currency_code)
+
+    def cookie(self) -> str:
+        """Return the cart as a cookie's value."""
+        items = [f"{sku}-{quantity}" for sku, quantity in sorted(self.quantities.items())]
+        return ".".join([self.currency_code, self.reference, *items])
+
+
+def read_cart(cookie: str) -> Cart:
+    """Return the cart of a cookie's value. A stranger writes cookies: what is not understood is not in the cart."""
+    code, reference, *items = [*cookie[:500].split("."), "", ""]
+    found = [match for item in items if (match := _ITEM.fullmatch(item))]
+    quantities = {match[1]: int(match[2]) for match in found if match[1] in PRODUCTS}
+    known = code if code in CURRENCIES else DEFAULT_CURRENCY
+    if not quantities or not _REFERENCE.fullmatch(reference):
+        return Cart(currency_code=known)
+    return Cart(reference, known, quantities)

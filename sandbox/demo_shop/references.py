@@ -1,0 +1,11 @@
+"""Names for orders: the shop's own unique ids, under which the payment service knows them."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+
+def new_reference() -> str:
+    """Return a reference that nobody guesses (80 random bits): it opens the order's payment page to its customer."""
+    return "SK-" + base64.b32encode(secrets.token_bytes(10)).decode()

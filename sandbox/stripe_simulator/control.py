@@ -1,0 +1,218 @@
+"""The control API below /_control: the simulator's remote control for tests, demo and scripts; never part of Stripe.
+
+It has no authentication: the simulator binds to the loopback address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import orjson
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.stripe_simulator.answer import encode
+from sandbox.stripe_simulator.errors import ApiError
+from sandbox.stripe_simulator.payment_methods import (
+    CARD,
+    METHODS,
+    Failure,
+    Instrument,
+    Kind,
+    account,
+    card,
+    redirect,
+    with_details,
+)
+from sandbox.stripe_simulator.payments import NotPayableError
+from sandbox.stripe_simulator.session_parameters import read_session_request
+from sandbox.stripe_simulator.statistics import session_row, statistics
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from sandbox.stripe_simulator.simulator import Simulator
+    from sandbox.stripe_simulator.state import Json, SessionRecord
+
+Handler = Callable[["Request", "Json"], object]
+_SUCCEEDS = "4242424242424242"
+_DECLINES = "4000000000000002"
+
+
+class Control:
+    """Routes of the control API. Bad input is a 400, a step that the state forbids a 409, each with `error`."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    def routes(self) -> list[Route]:
+        session = "/_control/sessions/{session_id}"
+        handlers: list[tuple[str, str, Handler]] = [
+            ("GET", "/_control/stats", lambda _request, _body: statistics(self._simulator)),
+            ("DELETE", "/_control/stats", self._reset_counts),
+            ("POST", "/_control/clock", self._move_clock),
+            ("GET", "/_control/faults", lambda _request, _body: self._simulator.faults.describe()),
+            ("POST", "/_control/faults", self._add_faults),
+            ("DELETE", "/_control/faults", self._clear_faults),
+            ("POST", "/_control/limits", self._set_limits),
+            ("POST", "/_control/webhooks", self._set_webhooks),
+            ("POST", "/_control/webhooks/release", self._release_webhooks),
+            ("POST", "/_control/events/{event_id}/resend", self._resend),
+            ("GET", "/_control/sessions", self._list_sessions),
+            ("GET", session, lambda request, _body: session_row(self._session(request))),
+            ("POST", f"{session}/pay", self._pay),
+            ("POST", f"{session}/decline", self._decline),
+            ("POST", f"{session}/settle", self._settle),
+            ("POST", f"{session}/expire", self._expire),
+            ("POST", "/_control/foreign_sessions", self._pay_foreign),
+        ]
+        return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in handlers]
+
+    def _reset_counts(self, _request: Request, _body: Json) -> Json:
+        self._simulator.limits.reset_counts()
+        return {}
+
+    def _move_clock(self, _request: Request, body: Json) -> Json:
+        fired = self._simulator.clock.advance(float(body.get("advance_seconds", 0)))
+        self._simulator.keys.prune()
+        self._simulator.run_once()
+        return {"now": self._simulator.clock.now(), "fired": fired}
+
+    def _add_faults(self, _request: Request, body: Json) -> object:
+        for rule in body["rules"]:
+            self._simulator.faults.add(rule)
+        return self._simulator.faults.describe()
+
+    def _clear_faults(self, _request: Request, _body: Json) -> object:
+        self._simulator.faults.clear()
+        return []
+
+    def _set_limits(self, _request: Request, body: Json) -> Json:
+        limits = self._simulator.limits
+        limits.per_endpoint = int(body.get("per_endpoint", limits.per_endpoint))
+        limits.total = int(body.get("total", limits.total))
+        return {"per_endpoint": limits.per_endpoint, "total": limits.total}
+
+    def _set_webhooks(self, _request: Request, body: Json) -> Json:
+        webhooks = self._simulator.webhooks
+        webhooks.options.change(body)
+        options = webhooks.options
+        return {name: getattr(options, name) for name in options.__slots__}
+
+    def _release_webhooks(self, _request: Request, _body: Json) -> Json:
+        return {"released": self._simulator.webhooks.release()}
+
+    def _resend(self, request: Request, _body: Json) -> Json:
+        record = self._simulator.store.events.get(request.path_params["event_id"])
+        if record is None:
+            raise KeyError("no such event")
+        self._simulator.webhooks.resend(record)
+        return {}
+
+    def _list_sessions(self, request: Request, _body: Json) -> object:
+        wanted = dict(request.query_params)
+        rows = (session_row(record) for record in self._simulator.store.sessions)
+        return [row for row in rows if all(str(row.get(name)) == value for name, value in wanted.items())]
+
+    def _pay(self, request: Request, body: Json) -> Json:
+        """Pay as a customer would; an authentication step is passed unless `authenticate` is "fail" or "wait"."""
+        record = self._session(request)
+        self._confirm(record, _instrument(body, record), str(body.get("authenticate", "pass")))
+        return session_row(record)
+
+    def _decline(self, request: Request, body: Json) -> Json:
+        record = self._session(request)
+        self._confirm(record, _instrument({"card": _DECLINES, **body}, record), "pass")
+        return session_row(record)
+
+    def _confirm(self, record: SessionRecord, instrument: Instrument, authenticate: str) -> None:
+        payments = self._simulator.payments
+        if not payments.awaits_customer(record):
+            payments.confirm(record, instrument)
+        if payments.awaits_customer(record) and authenticate != "wait":
+            payments.authenticate(record, passed=authenticate == "pass")
+
+    def _settle(self, request: Request, body: Json) -> Json:
+        record = self._session(request)
+        self._simulator.payments.settle(record, succeed=bool(body.get("succeed", True)))
+        return session_row(record)
+
+    def _expire(self, request: Request, _body: Json) -> Json:
+        record = self._session(request)
+        self._simulator.sessions.expire(record)
+        return session_row(record)
+
+    def _pay_foreign(self, _request: Request, body: Json) -> Json:
+        """A paid session of a payment link, which is not of our making."""
+        item = {
+            "price_data": {
+                "currency": str(body.get("currency", "eur")),
+                "unit_amount": str(body.get("amount", 1000)),
+                "product_data": {"name": "Payment link"},
+            },
+            "quantity": "1",
+        }
+        form = {"mode": "payment", "success_url": "https://example.com/thanks", "line_items": {"0": item}}
+        optional = {name: body[name] for name in ("client_reference_id", "metadata") if name in body}
+        checked = read_session_request({**form, **optional}, self._simulator.clock.seconds())
+        link = str(body.get("payment_link") or self._simulator.ids.object("plink"))
+        record = self._simulator.sessions.create(checked, payment_link=link)
+        if body.get("pay", True):
+            self._confirm(record, _instrument(body, record), "pass")
+        return session_row(record)
+
+    def _session(self, request: Request) -> SessionRecord:
+        self._simulator.run_once()
+        record = self._simulator.store.sessions.get(request.path_params["session_id"])
+        if record is None:
+            raise KeyError("no such session")
+        return record
+
+
+def _instrument(body: Json, record: SessionRecord) -> Instrument:
+    """What a script pays with: `method` is a kind (card, redirect, delayed) or a type. Raises ValueError."""
+    wanted = str(body.get("method", "card"))
+    offered = [METHODS[name] for name in record.request.offered_types]
+    method = next((method for method in offered if wanted in {method.type, method.kind.value}), None)
+    if method is None and record.object["payment_status"] == "no_payment_required":
+        method = CARD
+    if method is None:
+        raise ValueError(f"the session offers {', '.join(record.request.offered_types) or 'nothing'}, not {wanted}")
+    match method.kind:
+        case Kind.CARD:
+            found = card(str(body.get("card", _SUCCEEDS)))
+        case Kind.REDIRECT:
+            found = redirect(method)
+        case Kind.DELAYED:
+            number = method.account_succeeds if body.get("succeed", True) else method.account_fails
+            found = account(method, number)
+    if isinstance(found, Failure):
+        raise ValueError(found.message)  # noqa: TRY004 - the value is wrong, not its type
+    override = body.get("amount_override")
+    email, name = str(body.get("email", "customer@example.com")), str(body.get("name", "Jenny Rosen"))
+    return with_details(found, email, name, None if override is None else int(override))
+
+
+def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        raw = await request.body()
+        try:
+            body = orjson.loads(raw) if raw else {}
+            if not isinstance(body, dict):
+                return _json({"error": "the body must be a JSON object"}, 400)
+            return _json(handler(request, body), 200)
+        except NotPayableError as error:
+            return _json({"error": str(error)}, 409)
+        except ApiError as error:
+            return _json({"error": str(error)}, 409 if error.executed else 400)
+        except KeyError as error:
+            return _json({"error": str(error.args[0])}, 404)
+        except (ValueError, TypeError) as error:
+            return _json({"error": str(error)}, 400)
+
+    return endpoint
+
+
+def _json(value: object, status: int) -> Response:
+    return Response(encode(value), status, media_type="application/json")

@@ -1,0 +1,194 @@
+"""What a customer's confirmation does: PaymentIntent, Charge, session and the events of each step.
+
+A PaymentIntent exists from the first confirmation on; a failed one leaves the session open and the next uses it again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.stripe_simulator.payment_methods import AUTHENTICATION_FAILED, DEBIT_FAILED, Failure, Instrument, Kind
+from sandbox.stripe_simulator.payment_objects import (
+    charge_object,
+    charge_result,
+    last_payment_error,
+    payment_intent_object,
+)
+from sandbox.stripe_simulator.session_object import customer_details
+
+if TYPE_CHECKING:
+    from sandbox.stripe_simulator.clock import Clock
+    from sandbox.stripe_simulator.config import Config
+    from sandbox.stripe_simulator.events import Events
+    from sandbox.stripe_simulator.ids import Ids
+    from sandbox.stripe_simulator.state import Json, SessionRecord, Store
+
+
+class NotPayableError(Exception):
+    """The session or its payment is not in the state that this step needs; look at it again."""
+
+
+class Payments:
+    """Moves payments on. Each step runs whole: nothing else happens in between, so nobody is charged twice."""
+
+    def __init__(self, config: Config, clock: Clock, ids: Ids, store: Store, events: Events) -> None:
+        self._config = config
+        self._clock = clock
+        self._ids = ids
+        self._store = store
+        self._events = events
+
+    def intent_of(self, record: SessionRecord) -> Json | None:
+        intent_id = record.object["payment_intent"]
+        return self._store.payment_intents[intent_id] if intent_id else None
+
+    def awaits_customer(self, record: SessionRecord) -> bool:
+        """Whether 3-D Secure or the bank's page is open."""
+        intent = self.intent_of(record)
+        return record.is_open and intent is not None and intent["status"] == "requires_action"
+
+    def confirm(self, record: SessionRecord, instrument: Instrument) -> None:
+        """Pay an open session: it completes, or waits for the customer's bank, or stays open.
+
+        A failure is no error: it stands in `record.error`. Raises NotPayableError when the session is not open.
+        """
+        if not record.is_open:
+            raise NotPayableError(f"the session is {record.object['status']}")
+        record.confirmations += 1
+        record.error = None
+        record.last_method = instrument.method.type
+        if record.object["payment_status"] == "no_payment_required":
+            self._complete(record, instrument, "no_payment_required")
+            return
+        intent = self._begin(record, instrument)
+        record.pending = instrument
+        if instrument.authenticate:
+            url = f"{self._config.base_url}/c/authenticate/{record.id}"
+            action = {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": record.object["url"]}}
+            intent.update(status="requires_action", next_action=action)
+            self._events.emit("payment_intent.requires_action", intent)
+        else:
+            self._proceed(record, intent, instrument)
+
+    def authenticate(self, record: SessionRecord, *, passed: bool) -> None:
+        """The customer's answer on the bank's page. Raises NotPayableError when none is awaited."""
+        intent, instrument = self.intent_of(record), record.pending
+        if not self.awaits_customer(record) or intent is None or instrument is None:
+            raise NotPayableError("no authentication is awaited")
+        intent["next_action"] = None
+        if passed:
+            self._proceed(record, intent, instrument)
+        else:
+            self._fail(record, intent, instrument, AUTHENTICATION_FAILED)
+
+    def settle(self, record: SessionRecord, *, succeed: bool) -> None:
+        """End a delayed debit. Raises NotPayableError unless it is processing."""
+        intent, instrument = self.intent_of(record), record.pending
+        if intent is None or instrument is None or intent["status"] != "processing":
+            raise NotPayableError("no delayed payment is processing")
+        charge = self._store.charges[intent["latest_charge"]]
+        if succeed:
+            charge.update(charge_result(charge, None, "succeeded"))
+            self._succeed(record, intent, charge)
+            record.object["payment_status"] = "paid"
+            self._events.emit("checkout.session.async_payment_succeeded", record.object)
+        else:
+            self._fail(record, intent, instrument, instrument.failure or DEBIT_FAILED)
+            self._events.emit("checkout.session.async_payment_failed", record.object)
+
+    def abandon(self, record: SessionRecord) -> None:
+        """Cancel the PaymentIntent of a session that expired."""
+        intent = self.intent_of(record)
+        if intent is not None:
+            intent.update(status="canceled", canceled_at=self._clock.seconds(), cancellation_reason="expired")
+            intent["next_action"] = None
+            self._events.emit("payment_intent.canceled", intent)
+
+    def _begin(self, record: SessionRecord, instrument: Instrument) -> Json:
+        """The session's PaymentIntent, made at the first confirmation, with this instrument."""
+        session = record.object
+        if instrument.amount_override is not None:
+            session.update(amount_total=instrument.amount_override, amount_subtotal=instrument.amount_override)
+        intent = self.intent_of(record)
+        if intent is None:
+            intent_id = self._ids.payment_intent()
+            secret, created = self._ids.secret_of(intent_id), self._clock.seconds()
+            intent = payment_intent_object(intent_id, secret, record.request, session["amount_total"], created)
+            self._store.payment_intents.add(intent)
+            self._store.session_of_payment_intent[intent_id] = record.id
+            session["payment_intent"] = intent_id
+            self._events.emit("payment_intent.created", intent)
+        intent.update(
+            amount=session["amount_total"],
+            payment_method=self._ids.object("pm"),
+            last_payment_error=None,
+            next_action=None,
+        )
+        return intent
+
+    def _proceed(self, record: SessionRecord, intent: Json, instrument: Instrument) -> None:
+        """What the bank says, after any authentication."""
+        if instrument.method.kind is Kind.DELAYED:
+            self._process(record, intent, instrument)
+        elif instrument.failure is not None:
+            self._fail(record, intent, instrument, instrument.failure)
+        else:
+            charge = self._charge(intent, instrument, "succeeded")
+            self._succeed(record, intent, charge)
+            self._complete(record, instrument, "paid")
+
+    def _process(self, record: SessionRecord, intent: Json, instrument: Instrument) -> None:
+        charge = self._charge(intent, instrument, "pending")
+        intent.update(status="processing", latest_charge=charge["id"])
+        self._events.emit("charge.pending", charge)
+        self._events.emit("payment_intent.processing", intent)
+        due = self._clock.now() + self._config.delayed_debit_seconds
+        self._clock.at(due, lambda: self._settle_when_due(record, intent, instrument))
+        self._complete(record, instrument, "unpaid")
+
+    def _settle_when_due(self, record: SessionRecord, intent: Json, instrument: Instrument) -> None:
+        if intent["status"] == "processing":
+            self.settle(record, succeed=instrument.failure is None)
+
+    def _succeed(self, record: SessionRecord, intent: Json, charge: Json) -> None:
+        record.pending = None
+        intent.update(status="succeeded", amount_received=intent["amount"], latest_charge=charge["id"])
+        self._events.emit("charge.succeeded", charge)
+        self._events.emit("payment_intent.succeeded", intent)
+
+    def _complete(self, record: SessionRecord, instrument: Instrument, payment_status: str) -> None:
+        email = instrument.email or record.object["customer_email"]
+        record.object.update(
+            status="complete",
+            payment_status=payment_status,
+            url=None,
+            customer_details=customer_details(email, instrument.name),
+        )
+        record.completed_event_id = self._events.emit("checkout.session.completed", record.object)
+
+    def _fail(self, record: SessionRecord, intent: Json, instrument: Instrument, failure: Failure) -> None:
+        charge_id = self._failed_charge(intent, instrument, failure)
+        created = self._clock.seconds()
+        error = last_payment_error(failure, instrument, intent["payment_method"], charge_id, created)
+        intent.update(status="requires_payment_method", payment_method=None, last_payment_error=error)
+        record.pending = None
+        record.error = failure.message
+        self._events.emit("payment_intent.payment_failed", intent)
+
+    def _failed_charge(self, intent: Json, instrument: Instrument, failure: Failure) -> str | None:
+        """The charge that failed: a new one, or the pending one of a delayed debit; None if none was tried."""
+        if not failure.charged:
+            return None
+        if intent["status"] == "processing":
+            charge = self._store.charges[intent["latest_charge"]]
+            charge.update(charge_result(charge, failure, "failed"))
+        else:
+            charge = self._charge(intent, instrument, "failed")
+        intent["latest_charge"] = charge["id"]
+        self._events.emit("charge.failed", charge)
+        return str(charge["id"])
+
+    def _charge(self, intent: Json, instrument: Instrument, status: str) -> Json:
+        charge = charge_object(self._ids.charge(), intent, instrument, status, self._clock.seconds())
+        self._store.charges.add(charge)
+        return charge

@@ -1,0 +1,48 @@
+"""All parts of the simulator, put together, and the loop that makes things happen when they are due."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NoReturn
+
+from sandbox.stripe_simulator.clock import Clock
+from sandbox.stripe_simulator.config import Config
+from sandbox.stripe_simulator.events import Events
+from sandbox.stripe_simulator.faults import Faults
+from sandbox.stripe_simulator.idempotency import IdempotencyKeys
+from sandbox.stripe_simulator.ids import Ids
+from sandbox.stripe_simulator.payments import Payments
+from sandbox.stripe_simulator.rate_limit import RateLimits
+from sandbox.stripe_simulator.sessions import Sessions
+from sandbox.stripe_simulator.state import Store
+from sandbox.stripe_simulator.webhooks import Webhooks
+
+_TICK_SECONDS = 0.05
+
+
+class Simulator:
+    """One Stripe account. Everything runs in one thread, on one event loop."""
+
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or Clock()
+        self.ids = Ids(config.seed)
+        self.store = Store()
+        self.limits = RateLimits(config.rate_limit_per_endpoint, config.rate_limit_total)
+        self.keys = IdempotencyKeys(self.clock)
+        self.faults = Faults(self.ids.random)
+        self.webhooks = Webhooks(config, self.clock, self.ids.random)
+        self.events = Events(config, self.clock, self.ids, self.store, self.webhooks)
+        self.payments = Payments(config, self.clock, self.ids, self.store, self.events)
+        self.sessions = Sessions(config, self.clock, self.ids, self.store, self.events, self.payments)
+
+    def run_once(self) -> int:
+        """Do what is due now, and say how much that was."""
+        fired = self.clock.fire_due()
+        self.webhooks.pump()
+        return fired
+
+    async def run(self) -> NoReturn:
+        while True:
+            self.run_once()
+            await asyncio.sleep(_TICK_SECONDS)

@@ -1,0 +1,58 @@
+"""What the simulator has seen and holds, in numbers: the other side of every reconciliation in tests and demo."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox.stripe_simulator.simulator import Simulator
+    from sandbox.stripe_simulator.state import Json, SessionRecord
+
+
+def statistics(simulator: Simulator) -> Json:
+    """Calls, limits, sessions, money, events and webhooks."""
+    store = simulator.store
+    limits = simulator.limits
+    return {
+        "now": simulator.clock.now(),
+        "calls": dict(limits.calls),
+        "most_calls_per_second": limits.most_per_second(),
+        "rate_limited": dict(limits.refused),
+        "faults_injected": dict(simulator.faults.injected),
+        "idempotency_keys": len(simulator.keys),
+        "sessions": Counter(record.object["status"] for record in store.sessions),
+        "sessions_per_order": Counter(_order_id(record) for record in store.sessions),
+        "open_sessions_per_order": Counter(_order_id(record) for record in store.sessions if record.is_open),
+        "payments": _money(simulator),
+        "payment_intents": Counter(intent["status"] for intent in store.payment_intents),
+        "events": Counter(record.object["type"] for record in store.events),
+        "webhooks": {**simulator.webhooks.counts, **simulator.webhooks.backlog()},
+    }
+
+
+def session_row(record: SessionRecord) -> Json:
+    """One session as a script needs it; `order_id` is the one in its metadata."""
+    session = record.object
+    names = "id status payment_status amount_total currency payment_intent url client_secret metadata created".split()
+    return {
+        **{name: session[name] for name in (*names, "expires_at", "client_reference_id", "mode")},
+        "order_id": _order_id(record),
+        "error": record.error,
+        "confirmations": record.confirmations,
+    }
+
+
+def _money(simulator: Simulator) -> dict[str, dict[str, int]]:
+    """Succeeded payments per currency: how many, and their sum in minor units."""
+    money: dict[str, dict[str, int]] = {}
+    for intent in simulator.store.payment_intents:
+        if intent["status"] == "succeeded":
+            sums = money.setdefault(intent["currency"], {"count": 0, "amount": 0})
+            sums["count"] += 1
+            sums["amount"] += intent["amount_received"]
+    return money
+
+
+def _order_id(record: SessionRecord) -> str:
+    return str(record.object["metadata"].get("order_id", ""))

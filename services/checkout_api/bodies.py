@@ -1,0 +1,79 @@
+"""Reading a request's body with a limit that is kept while reading: a length header may lie or be missing."""
+
+from __future__ import annotations
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.checkout_api.problems import Problem
+
+API_LIMIT_BYTES = 64 * 1024
+_JSON_PREFIX = "/v1/"
+_BODIED = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+class TooLarge(Exception):
+    """The body is larger than the limit; nothing of it is used."""
+
+
+async def read_body(receive: Receive, limit_bytes: int) -> bytes:
+    """Return the whole body. Raises TooLarge at the first byte above the limit, ClientDisconnect if the caller left."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit_bytes:
+            raise TooLarge
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks) if len(chunks) > 1 else chunk
+
+
+def too_large(limit_bytes: int) -> Problem:
+    """Return the problem of a body above the limit."""
+    close = {"Connection": "close"}  # the rest of the body is not read
+    return Problem(413, "body_too_large", f"the body is larger than {limit_bytes} bytes", headers=close)
+
+
+class BoundedJson:
+    """Lets only JSON bodies of at most 64 KB through to the application, which reads them from memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http" or scope["method"] not in _BODIED:
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await read_body(receive, API_LIMIT_BYTES)
+        except TooLarge:
+            await too_large(API_LIMIT_BYTES).response()(scope, receive, send)
+            return
+        except ClientDisconnect:
+            return
+        if body and scope["path"].startswith(_JSON_PREFIX) and not _is_json(scope):
+            detail = "send the body as Content-Type: application/json"
+            await Problem(415, "unsupported_media_type", detail).response()(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+
+def _is_json(scope: Scope) -> bool:
+    kind = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return bool(kind == b"application/json")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give the application the body in one message, then whatever the connection says next."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return next_message

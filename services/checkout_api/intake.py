@@ -1,0 +1,69 @@
+"""From a client's request to the command: what is refused, what is frozen. Pure."""
+
+from __future__ import annotations
+
+from payonce.domain.commands import RegisterPayment
+from payonce.domain.money import MoneyError, check_amount, exponent
+from payonce.domain.terms import Terms, body_hash_of, order_id_of
+from services.checkout_api.clients import Client
+from services.checkout_api.links import Links
+from services.checkout_api.origins import BadRedirect, check_redirect
+from services.checkout_api.payloads import PaymentOrderRequest
+from services.checkout_api.problems import wrong_field
+
+FIRST_ATTEMPT = 1
+
+
+def terms_of(request: PaymentOrderRequest, client: Client) -> Terms:
+    """Return the terms in their one form (currency in lower case). Raises Problem naming the field."""
+    if request.payment_type != "SALE":
+        raise wrong_field("payment_type", "RECC is not offered yet; use SALE", "not_offered")
+    if request.payment_method != "APM":
+        raise wrong_field("payment_method", "CARD is not offered yet; use APM", "not_offered")
+    currency = request.currency.lower()
+    _check_money(request.amount, currency)
+    try:
+        check_redirect(request.redirect_url, client.redirect_origins)
+    except BadRedirect as error:
+        raise wrong_field("redirect_url", str(error), "redirect_not_allowed") from error
+    return Terms(
+        client_id=client.id,
+        reference=request.reference,
+        amount=request.amount,
+        currency=currency,
+        payment_type=request.payment_type,
+        payment_method=request.payment_method,
+        psp=request.psp,
+        redirect_url=request.redirect_url,
+        description=request.description,
+        customer_email=request.customer_email,
+    )
+
+
+def first_command(
+    terms: Terms, links: Links, *, issued_at: int, lifetime_seconds: int, api_version: str
+) -> RegisterPayment:
+    """Return the command of the first attempt with everything the PSP request needs frozen into it."""
+    order_id, body_hash = order_id_of(terms.client_id, terms.reference), body_hash_of(terms)
+    return RegisterPayment(
+        order_id=order_id,
+        attempt=FIRST_ATTEMPT,
+        terms=terms,
+        body_hash=body_hash,
+        issued_at=issued_at,
+        expires_at=issued_at + lifetime_seconds,
+        success_url=links.success(order_id, body_hash),
+        cancel_url=links.cancel(order_id, body_hash),
+        api_version=api_version,
+    )
+
+
+def _check_money(amount: int, currency: str) -> None:
+    try:
+        exponent(currency)
+    except MoneyError as error:
+        raise wrong_field("currency", f"cannot be used: {error}", "invalid_money") from error
+    try:
+        check_amount(amount, currency)
+    except MoneyError as error:
+        raise wrong_field("amount", f"does not fit the currency: {error}", "invalid_money") from error

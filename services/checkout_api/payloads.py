@@ -1,0 +1,98 @@
+"""The JSON that clients send and receive. Unknown fields are refused: a misspelt one must not be dropped silently."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from payonce.domain.terms import PaymentMethod, PaymentType, Psp
+
+_EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$"
+#: Fits PostgreSQL's bigint and every JSON reader's integers; the PSP's own maximum is the PSP's to say.
+_LARGEST_AMOUNT = 999_999_999_999
+
+
+def _printable(text: str) -> str:
+    """PostgreSQL stores no NUL, the signed return parameters are lines, and nobody means to send the others."""
+    if not text.isprintable():
+        raise ValueError("must consist of printable characters")
+    return text
+
+
+_EXAMPLE: JsonDict = {
+    "reference": "A-1001",
+    "amount": 1050,
+    "currency": "EUR",
+    "payment_type": "SALE",
+    "payment_method": "APM",
+    "redirect_url": "https://shop.example/thanks",
+    "description": "Two books",
+}
+
+Printable = Annotated[str, AfterValidator(_printable)]
+
+
+class PaymentOrderRequest(BaseModel):
+    """A payment order as the client wants it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra={"examples": [_EXAMPLE]})
+
+    reference: Printable = Field(
+        min_length=1, max_length=64, description="Your own unique id of the order, printable characters"
+    )
+    amount: int = Field(
+        gt=0, le=_LARGEST_AMOUNT, description="Minor units of the currency as Stripe counts them: 1050 is 10.50 EUR"
+    )
+    currency: str = Field(pattern="^[A-Za-z]{3}$", description="ISO 4217 code, upper or lower case")
+    payment_type: PaymentType = Field(description="SALE: once. RECC: a subscription (not offered yet)")
+    payment_method: PaymentMethod = Field(
+        description="APM: paid on the PSP's page. CARD: card fields on your own page (not offered yet)"
+    )
+    psp: Psp = "stripe"
+    redirect_url: Printable = Field(
+        min_length=1,
+        max_length=2048,
+        description="Where the customer returns to with the signed status; its origin must be registered for you",
+    )
+    description: Printable | None = Field(None, min_length=1, max_length=500, description="Shown on the payment page")
+    customer_email: Annotated[str, Field(max_length=254, pattern=_EMAIL)] | None = Field(
+        None, description="Fills in the payment page's e-mail field"
+    )
+
+
+class PaymentOrder(BaseModel):
+    """A payment order as we know it. Times are unix seconds, amounts minor units."""
+
+    object: Literal["payment_order"] = "payment_order"
+    id: str
+    reference: str
+    status: str = Field(description="payment_order_status; `created` until the PSP's token is stored")
+    amount: int
+    currency: str = Field(description="Lower case")
+    payment_type: str
+    payment_method: str
+    psp: str
+    redirect_url: str
+    attempt: int = Field(description="The latest registration with the PSP")
+    checkout_url: str = Field(description="Send the customer here")
+    hosted_page_url: str | None = Field(None, description="The PSP's page, while it can be paid on")
+    client_secret: str | None = Field(None, description="For CARD: opens the PSP's card fields on your page")
+    amount_paid: int = 0
+    amount_refunded: int = 0
+    amount_disputed: int = 0
+    failure_reason: str | None = Field(None, description="Why the latest attempt could not be registered")
+    failure_detail: str | None = None
+    flags: list[str] = Field(default_factory=list, description="What a person should look at")
+    version: int = Field(0, description="Grows with every change; 0: not in the database yet")
+    created_at: int
+    updated_at: int
+
+
+class PaymentOrderList(BaseModel):
+    """A page of payment orders."""
+
+    object: Literal["list"] = "list"
+    data: list[PaymentOrder]
+    has_more: bool

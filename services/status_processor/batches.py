@@ -1,0 +1,113 @@
+"""What is done with a batch that the consumer took: fold it, wait out an outage, or let go of it at a rebalance.
+
+A batch is acknowledged whole or not at all. Nothing but PositionMoved and bugs leaves `handle` as an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from payonce.ports import Clock, PublishFailed, Record, StoreUnavailable
+from services.status_processor.fold import Fold
+
+log = structlog.get_logger()
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+#: How soon a waiting worker notices a rebalance.
+_SLICE_SECONDS = 0.05
+
+
+class Membership(Protocol):
+    """This process's standing in the consumer group."""
+
+    @property
+    def generation(self) -> int:
+        """The group's generation of which we hold an assignment."""
+        ...
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether a rebalance or a stop is under way: what we hold will be given to someone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A record, and the generation in which it was handed to us."""
+
+    record: Record
+    generation: int
+
+
+class Batches:
+    """Handles one batch at a time."""
+
+    def __init__(self, fold: Fold, clock: Clock, membership: Membership) -> None:
+        self._fold = fold
+        self._clock = clock
+        self._membership = membership
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.is_held_up = False
+
+    async def handle(self, batch: Sequence[Delivered]) -> Sequence[bool]:
+        """Return which of the batch to acknowledge, once they are durable; the others come again.
+
+        While PostgreSQL or Kafka is away it waits, but at a rebalance or a stop it lets go within 50 ms plus the
+        running statement. Raises PositionMoved.
+        """
+        generation = self._membership.generation
+        if self._membership.is_leaving:
+            return [False] * len(batch)
+        current = [each.generation == generation for each in batch]
+        records = [each.record for each, is_current in zip(batch, current, strict=True) if is_current]
+        self._idle.clear()
+        try:
+            folded = not records or await self._fold_patiently(records, generation)
+        finally:
+            self._idle.set()
+        if not folded or self._membership.generation != generation:
+            return [False] * len(batch)
+        return current
+
+    async def wait_until_idle(self, seconds: float) -> bool:
+        """Return whether no batch is in progress, after at most that long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _fold_patiently(self, records: Sequence[Record], generation: int) -> bool:
+        pause = _FIRST_PAUSE_SECONDS
+        try:
+            while True:
+                try:
+                    await self._fold.run_once(records)
+                except (StoreUnavailable, PublishFailed) as error:
+                    log.warning("the fold waits", error=str(error), records=len(records), pause_seconds=pause)
+                else:
+                    return True
+                self.is_held_up = True
+                if not await self._pause(pause, generation):
+                    log.info("let go of a batch", records=len(records))
+                    return False
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        finally:
+            self.is_held_up = False
+
+    async def _pause(self, seconds: float, generation: int) -> bool:
+        """Return whether the partitions are still ours after the pause."""
+        until = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < until:
+            if self._membership.is_leaving or self._membership.generation != generation:
+                return False
+            await self._clock.sleep(_SLICE_SECONDS)
+        return not self._membership.is_leaving and self._membership.generation == generation

@@ -1,0 +1,173 @@
+"""The demo shop and the hosted page as a customer meets them, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+
+from sandbox.world import World
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_FOUND = next(filter(None, map(shutil.which, _NAMES)), None)
+_NOT_FOUND = f"no Chromium on this machine: none of {', '.join(_NAMES)} is on the PATH"
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.browser,
+    pytest.mark.skipif(not _FOUND and os.environ.get("PAYONCE_REQUIRE_BROWSER") != "1", reason=_NOT_FOUND),
+]
+#: Two cores may carry a broker, a database, six processes and the browser: patience, not a measurement.
+_PATIENCE_MS = 60_000
+GOOD_CARD = "4242 4242 4242 4242"
+DECLINED_CARD = "4000 0000 0000 0002"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium as it is installed; none is downloaded. PAYONCE_REQUIRE_BROWSER=1 makes its absence a failure."""
+    if _FOUND is None:
+        pytest.fail(_NOT_FOUND)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=_FOUND, args=_ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, world: World) -> Iterator[Page]:
+    """A new customer's browser, in front of the shop. A script's error or a refused resource fails the test."""
+    context = browser.new_context(base_url=world.addresses.shop_url, viewport={"width": 390, "height": 780})
+    context.set_default_timeout(_PATIENCE_MS)
+    tab, errors = context.new_page(), list[str]()
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("response", lambda response: errors.extend(_server_error(response)))
+    yield tab
+    context.close()
+    assert errors == []
+
+
+def test_a_customer_buys_a_mug_and_sees_it_paid(page: Page) -> None:
+    check_out(page, "Morning mug")
+    expect(page.locator(".total")).to_have_text("€18.50")
+    pay(page, GOOD_CARD)
+    page.wait_for_url("**/thanks?**")
+
+    expect_status(page, "paid")
+    expect(page.locator("#headline")).to_have_text("Paid. Thank you!")
+    expect(page.locator("[aria-current=step]")).to_have_text("Paid")
+    expect(page.locator("main")).to_contain_text("a redirect is no proof of payment")
+    expect(page.locator("#count")).to_be_hidden()
+
+    page.get_by_role("link", name="Orders").click()
+    reference = parameter(page.locator(".rows a").first.inner_text(), r"SK-[A-Z2-7]{16}")
+    expect(page.locator(".rows li", has_text=reference).locator(".badge")).to_have_text("paid")
+
+
+def test_a_declined_card_says_so_and_a_good_one_pays(page: Page) -> None:
+    check_out(page, "Round teapot")
+    pay(page, DECLINED_CARD)
+
+    expect(page.get_by_role("alert")).to_contain_text("declined")
+    pay(page, GOOD_CARD)
+    page.wait_for_url("**/thanks?**")
+    expect_status(page, "paid")
+
+
+def test_the_status_changes_while_the_customer_looks(page: Page, world: World) -> None:
+    """With the status processor held, the customer is back before anybody knows: `pending`, then paid, on one page."""
+    check_out(page, "Tea tin")
+    with held(world, "status_processor"):
+        pay(page, GOOD_CARD)
+        page.wait_for_url("**/thanks?**")
+        expect(page.locator("#returned")).to_have_text("pending")
+        expect_status(page, "pending")
+        loads: list[str] = []
+        page.on("framenavigated", lambda frame: loads.append(frame.url))
+    expect_status(page, "paid")
+
+    assert loads == []
+    expect(page.locator("#returned")).to_have_text("pending")
+
+
+def test_a_customer_who_turns_back_can_go_on(page: Page) -> None:
+    check_out(page, "Whisking bowl")
+    page.get_by_role("link", name="Back").click()
+    page.wait_for_url("**/thanks?**")
+
+    expect_status(page, "registered")
+    page.get_by_role("button", name="Go on to the payment").click()
+    pay(page, GOOD_CARD)
+    page.wait_for_url("**/thanks?**")
+    expect_status(page, "paid")
+
+
+def test_a_return_address_with_another_amount_is_not_believed(page: Page) -> None:
+    check_out(page, "Morning mug")
+    page.get_by_role("link", name="Back").click()
+    page.wait_for_url("**/thanks?**")
+    amount = parameter(page.url, r"amount=1850\b")
+    answer = page.goto(page.url.replace(amount, "amount=1"))
+
+    assert answer is not None
+    assert answer.status == 400
+    expect(page.get_by_role("alert")).to_contain_text("forged")
+
+
+def check_out(page: Page, product: str) -> None:
+    """Put a product into the cart and go to the hosted page."""
+    page.goto("/")
+    page.get_by_role("button", name=f"Add {product} to the cart").click()
+    page.get_by_role("link", name="See the cart").click()
+    page.get_by_role("button", name="Check out").click()
+    page.wait_for_url("**/c/pay/**")
+
+
+def pay(page: Page, number: str) -> None:
+    """Fill in the hosted page's card form and send it."""
+    form = page.locator("form[data-method=card]")
+    form.get_by_label("E-mail").fill("ada@example.org")
+    form.get_by_label("Card number").fill(number)
+    form.get_by_label("Expiry").fill("12 / 34")
+    form.get_by_label("CVC").fill("123")
+    form.get_by_role("button", name="Pay").click()
+
+
+def expect_status(page: Page, status: str) -> None:
+    """Wait until the shop's page shows a status."""
+    expect(page.locator("#progress")).to_have_attribute("data-status", status, timeout=_PATIENCE_MS)
+
+
+@contextmanager
+def held(world: World, name: str) -> Iterator[None]:
+    """Keep a process down for as long as the block, and wait until it is ready again."""
+    world.supervisor.hold(name)
+    try:
+        yield
+    finally:
+        world.supervisor.resume(name)
+        world.supervisor.wait_ready(name)
+
+
+def parameter(text: str, pattern: str) -> str:
+    """Return the part of a text that must be there."""
+    found = re.search(pattern, text)
+    assert found is not None, f"{pattern} is not in {text}"
+    return found[0]
+
+
+def _server_error(response: Response) -> list[str]:
+    return [f"{response.status} {response.url}"] if response.status >= 500 else []

@@ -1,0 +1,41 @@
+"""The LogProducer port in memory, and records as a consumer would get them."""
+
+from __future__ import annotations
+
+from payonce.codec import decode, outgoing
+from payonce.domain.commands import RegisterPayment
+from payonce.ports import OutgoingRecord, PublishFailed, Record
+
+
+class MemoryLog:
+    """Keeps what was published; the next `failures` publications fail without being written."""
+
+    def __init__(self) -> None:
+        self.published: list[OutgoingRecord] = []
+        self.failures = 0
+
+    async def publish(self, record: OutgoingRecord) -> None:
+        if self.failures > 0:
+            self.failures -= 1
+            raise PublishFailed("no delivery report")
+        self.published.append(record)
+
+    def messages(self, topic: str) -> list[object]:
+        """Return the messages on a topic, decoded."""
+        return [decode(as_read(record)) for record in self.published if record.topic == topic]
+
+    def on(self, topic: str) -> list[Record]:
+        """Return the raw records on a topic."""
+        return [as_read(record) for record in self.published if record.topic == topic]
+
+
+def as_read(record: OutgoingRecord, *, partition: int = 0, offset: int = 0) -> Record:
+    """Return the record as it would be read back."""
+    return Record(record.topic, partition, offset, record.key, record.value, record.headers)
+
+
+def command_record(command: RegisterPayment, *, partition: int = 0, offset: int = 0) -> Record:
+    """Return the command as psp_worker reads it."""
+    return as_read(
+        outgoing(command, at=float(command.issued_at), source="checkout_api"), partition=partition, offset=offset
+    )

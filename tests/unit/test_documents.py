@@ -1,0 +1,63 @@
+"""What the documents say of the code is true, and the code keeps the shape that CONTRIBUTING promises."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.readme import README, renewed
+
+ROOT = README.parent
+SOURCES = [
+    path for folder in ("payonce", "services", "sandbox", "bench") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+LONGEST_FILE, LONGEST_FUNCTION = 300, 70
+
+
+def test_the_readme_lists_the_settings_as_they_are() -> None:
+    assert renewed(README.read_text()) == README.read_text(), "run: make readme"
+
+
+def test_every_function_named_in_the_architecture_exists() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = re.findall(r"`([a-z_/]+\.py):([A-Za-z_.]+)`", text)
+    missing = [f"{file}:{name}" for file, name in named if not _defines(ROOT / file, name)]
+
+    assert named
+    assert missing == []
+
+
+def test_every_file_named_in_the_documents_exists() -> None:
+    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"):
+        text = (ROOT / document).read_text()
+        for path in re.findall(
+            r"`((?:payonce|services|sandbox|bench|tests|schemas|migrations|docs|deploy)/[\w./-]+)`", text
+        ):
+            assert (ROOT / path).exists(), f"{document} names {path}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_fits_the_mind_and_a_function_the_screen(path: Path) -> None:
+    text = path.read_text()
+    long = [
+        f"{node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+    ]
+
+    assert text.count("\n") <= LONGEST_FILE
+    assert long == []
+
+
+def _defines(file: Path, name: str) -> bool:
+    if not file.exists():
+        return False
+    tree = ast.parse(file.read_text())
+    defined = {
+        node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    return set(name.split(".")) <= defined

@@ -16,40 +16,39 @@ import msgspec
 import orjson
 
 from payonce.catalog import current_version, schema_files, topic_of
-from payonce.domain.commands import RegisterPayment
+from payonce.domain.commands import CancelPayment, Command, RefreshPayment, RefundPayment, RegisterPayment
 from payonce.domain.events import (
     AttemptCancelled,
     CommandRejected,
     OrderStatusChanged,
     PspEvent,
     PspSnapshot,
+    RefundAccepted,
+    RefundRejected,
     RegistrationFailed,
     RegistrationStuck,
+    TokenEvent,
     TokenIssued,
 )
 from payonce.ports import Headers, OutgoingRecord, Record
 
-OwnMessage = (
-    RegisterPayment
-    | TokenIssued
-    | RegistrationFailed
-    | RegistrationStuck
-    | CommandRejected
-    | AttemptCancelled
-    | PspSnapshot
-    | OrderStatusChanged
-)
+OwnMessage = Command | TokenEvent | OrderStatusChanged
 Message = OwnMessage | PspEvent
 
 _TYPES: dict[str, type[OwnMessage]] = {
     kind.__name__: kind
     for kind in (
         RegisterPayment,
+        CancelPayment,
+        RefundPayment,
+        RefreshPayment,
         TokenIssued,
         RegistrationFailed,
         RegistrationStuck,
         CommandRejected,
         AttemptCancelled,
+        RefundAccepted,
+        RefundRejected,
         PspSnapshot,
         OrderStatusChanged,
     )
@@ -70,7 +69,7 @@ class Undecodable(Exception):
 def outgoing(message: OwnMessage, *, at: float, source: str, headers: Headers = ()) -> OutgoingRecord:
     """Return the record that carries a message of ours; `at` is unix seconds, `source` the process that says it."""
     name = type(message).__name__
-    message_id = message.command_id if isinstance(message, RegisterPayment) else message.event_id
+    message_id = message.command_id if isinstance(message, Command) else message.event_id
     cloud_event = _cloud_event(message_id, f"{_OWN_PREFIX}{name}.v{current_version(name)}", source, at)
     return OutgoingRecord(
         topic=topic_of(name), key=message.order_id.encode(), value=encode_body(message), headers=cloud_event + headers

@@ -220,10 +220,14 @@ class PositionMoved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredOrder:
-    """An order's row under its lock: its facts (JSON), the version last announced (0: never), the database's clock."""
+    """An order's row under its lock, and the database's clock.
+
+    `version` is the last announced one (0: never), `public` the columns that an announcement shows, as written.
+    """
 
     order_id: str
     facts: Mapping[str, Any]
+    public: Mapping[str, Any]
     version: int
     clock_ms: int
 

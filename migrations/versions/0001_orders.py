@@ -42,9 +42,8 @@ TABLES = (
         updated_at           timestamptz NOT NULL DEFAULT now()
     ) WITH (fillfactor = 70)
     """,
-    # order_id is derived from (client, reference), so these serve look-ups and lists, not uniqueness.
+    # order_id is derived from (client, reference), so this serves look-ups, not uniqueness.
     "CREATE INDEX payment_order_by_reference ON payment_order (client_id, reference)",
-    "CREATE INDEX payment_order_by_status ON payment_order (client_id, payment_order_status, order_id)",
     # ------------------------------------------------------------------ payment_event
     """
     CREATE TABLE payment_event (

@@ -15,8 +15,9 @@ LOCK_ORDERS = text("""
     INSERT INTO payment_order (order_id)
     SELECT wanted FROM unnest(CAST(:order_ids AS text[])) AS wanted ORDER BY wanted
     ON CONFLICT DO NOTHING;
-    SELECT order_id, CAST(facts AS text), version,
-           CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)
+    SELECT order_id, CAST(facts AS text), version, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint),
+           client_id, reference, payment_type, payment_method, psp, payment_order_status, attempt, amount, currency,
+           amount_paid, amount_refunded, amount_disputed, flags
     FROM payment_order WHERE order_id = ANY(:order_ids) ORDER BY order_id FOR UPDATE
 """)
 

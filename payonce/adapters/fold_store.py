@@ -35,6 +35,22 @@ T = TypeVar("T")
 #: PostgreSQL's limit of one NOTIFY; a longer list of orders becomes "*": look at whatever you wait for.
 _NOTIFY_BYTES = 7_900
 EVERY_ORDER = "*"
+#: What an announcement shows, in the order of LOCK_ORDERS.
+PUBLIC_COLUMNS = (
+    "client_id",
+    "reference",
+    "payment_type",
+    "payment_method",
+    "psp",
+    "payment_order_status",
+    "attempt",
+    "amount",
+    "currency",
+    "amount_paid",
+    "amount_refunded",
+    "amount_disputed",
+    "flags",
+)
 
 
 class PostgresFoldStore:
@@ -95,8 +111,10 @@ class PostgresFoldTransaction:
             return {}
         rows = await self.rows(sql.LOCK_ORDERS, {"order_ids": sorted(order_ids)})
         return {
-            order_id: StoredOrder(order_id, orjson.loads(facts), version, clock_ms)
-            for order_id, facts, version, clock_ms in rows
+            order_id: StoredOrder(
+                order_id, orjson.loads(facts), dict(zip(PUBLIC_COLUMNS, public, strict=True)), version, clock_ms
+            )
+            for order_id, facts, version, clock_ms, *public in rows
         }
 
     async def parked_for(self, references: Sequence[str]) -> Sequence[ParkedEvent]:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from payonce.adapters.postgres import Database, DatabaseThread
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 from payonce.ports import StoreUnavailable
 
 #: A reader would rather hear "away" than wait longer.
@@ -23,11 +23,11 @@ _BATCH_LIMIT = 500
 
 _SELECT = text("""
     SELECT order_id, payment_order_status AS status, attempt, version,
-           CAST(extract(epoch FROM created_at) AS bigint) AS created_at,
-           CAST(extract(epoch FROM updated_at) AS bigint) AS updated_at,
+           CAST(floor(extract(epoch FROM created_at)) AS bigint) AS created_at,
+           CAST(floor(extract(epoch FROM updated_at)) AS bigint) AS updated_at,
            client_id, reference, body_hash, payment_type, payment_method, psp, amount, currency, redirect_url,
            psp_token, hosted_page_url, client_secret,
-           CAST(extract(epoch FROM page_expires_at) AS bigint) AS page_expires_at,
+           CAST(floor(extract(epoch FROM page_expires_at)) AS bigint) AS page_expires_at,
            facts #>> ARRAY['terms', CAST(attempt AS text), body_hash, 'terms', 'description'] AS description,
            facts #>> ARRAY['terms', CAST(attempt AS text), body_hash, 'terms', 'customer_email'] AS customer_email,
            amount_paid, amount_refunded, amount_disputed, failure_reason, failure_detail, flags
@@ -35,7 +35,7 @@ _SELECT = text("""
     WHERE order_id = ANY(:order_ids)
 """)
 
-_Answer = asyncio.Future[OrderView | None]
+_Answer = asyncio.Future[OrderRow | None]
 
 
 class OrderReads:
@@ -49,7 +49,7 @@ class OrderReads:
         self._asked: dict[str, _Answer] = {}
         self._reader: asyncio.Task[None] | None = None
 
-    async def order(self, order_id: str) -> OrderView | None:
+    async def order(self, order_id: str) -> OrderRow | None:
         """Return the order as it is committed now, None if it is not folded yet. Raises StoreUnavailable within 2 s."""
         answer = self._asked.get(order_id)
         if answer is None:
@@ -91,13 +91,13 @@ class OrderReads:
             answer.set_result(found.get(order_id))
 
 
-def _select(connection: Connection, order_ids: Sequence[str]) -> Mapping[str, OrderView]:
+def _select(connection: Connection, order_ids: Sequence[str]) -> Mapping[str, OrderRow]:
     rows = connection.execute(_SELECT, {"order_ids": list(order_ids)}).mappings()
-    return {row["order_id"]: _view(dict(row)) for row in rows}
+    return {row["order_id"]: _row(dict(row)) for row in rows}
 
 
-def _view(row: dict[str, Any]) -> OrderView:
-    return OrderView(**{**row, "flags": tuple(row["flags"] or ())})
+def _row(columns: dict[str, Any]) -> OrderRow:
+    return OrderRow(**{**columns, "flags": tuple(columns["flags"])})
 
 
 def _taken(answer: _Answer) -> None:

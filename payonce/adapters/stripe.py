@@ -28,9 +28,8 @@ _UNAUTHORISED = frozenset({401, 403})
 _TOO_MANY_REQUESTS = 429
 _CLIENT_ERROR = 400
 _SERVER_ERROR = 500
-#: What escapes the SDK when the body is cut off or garbled: it wraps only the request, not the reading. AttributeError
-#: is what it makes of an `error` that is not an object.
-_BROKEN_ANSWER = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, AttributeError)
+#: What ends a request without an answer, whether it broke before the body, in it, or in its encoding.
+_NO_ANSWER = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError)
 
 
 class BadSignature(Exception):
@@ -67,13 +66,13 @@ class StripeGateway:
     ) -> None:
         # aiohttp's own limit of 100 would make calls wait here, after the pacer has let them go.
         trusted = ssl.create_default_context(cafile=stripe.ca_bundle_path)
-        self._connector = aiohttp.TCPConnector(limit=max_connections, ssl=trusted)
-        self._http = stripe.AIOHTTPClient(
-            timeout=cast("Any", aiohttp.ClientTimeout(total=timeout_seconds)), connector=self._connector
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=max_connections, ssl=trusted),
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
         )
         self._client = stripe.StripeClient(
             secret_key,
-            http_client=self._http,
+            http_client=_WholeAnswers(self._session),
             max_network_retries=0,
             base_addresses={"api": api_base.rstrip("/")} if api_base else {},
         )
@@ -92,8 +91,7 @@ class StripeGateway:
 
     async def close(self) -> None:
         """Close the connections. Running calls end as transient failures."""
-        await self._http.close_async()  # type: ignore[no-untyped-call]
-        await self._connector.close()
+        await self._session.close()
 
     async def _post(
         self, path: str, request: Mapping[str, Any], *, idempotency_key: str, api_version: str
@@ -107,8 +105,28 @@ class StripeGateway:
             raise GatewayFailure("transient", f"no answer: {cause}") from error
         except stripe.StripeError as error:
             raise _failure(error) from error
-        except _BROKEN_ANSWER as error:
-            raise GatewayFailure("transient", f"broken answer: {type(error).__name__}") from error
+        except AttributeError as error:  # what the SDK makes of an `error` that is not an object
+            raise GatewayFailure("transient", "the answer's error is not an object") from error
+
+
+class _WholeAnswers(stripe.AIOHTTPClient):
+    """Reads the body inside the request: the SDK's own client lets a body that breaks off escape its wrapper."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        super().__init__(session=session)
+        self._requests = session
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        try:
+            # A redirected POST would arrive as a GET: whoever redirects is not the PSP.
+            async with self._requests.request(
+                method, url, headers=headers, data=post_data, allow_redirects=False
+            ) as response:
+                return await response.read(), response.status, response.headers
+        except _NO_ANSWER as error:
+            raise stripe.APIConnectionError(type(error).__name__) from error  # type: ignore[no-untyped-call]
 
 
 def _failure(error: stripe.StripeError) -> GatewayFailure:

@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any, Final, assert_never
 
 from payonce.domain import psp_facts
-from payonce.domain.commands import Command, RegisterPayment
+from payonce.domain.commands import CancelPayment, Command, RefreshPayment, RefundPayment, RegisterPayment
 from payonce.domain.events import (
     AttemptCancelled,
     CommandRejected,
     PspEvent,
     PspSnapshot,
+    RefundAccepted,
+    RefundRejected,
     RegistrationFailed,
     RegistrationStuck,
     TokenEvent,
@@ -47,6 +49,8 @@ def contribution(message: Command | TokenEvent | PspEvent, *, position: tuple[st
     match message:
         case RegisterPayment():
             return _of_command(message, position[2])
+        case CancelPayment() | RefundPayment() | RefreshPayment():
+            return Contribution(message.order_id, reason="a command: its outcome is the fact")
         case PspEvent():
             return _of_psp_event(message)
         case _:
@@ -60,26 +64,44 @@ def _of_command(command: RegisterPayment, offset: int) -> Contribution:
 
 
 def _of_token_event(event: TokenEvent) -> Contribution:
-    attempt = str(event.attempt)
-    confirmed: dict[str, Any] = {"confirmed": {attempt: {event.body_hash: 1}}}
+    facts: Facts
     match event:
         case TokenIssued():
             state = session_state("open", event.hosted_page_url, event.client_secret, event.expires_at)
-            facts = confirmed | {"sessions": {event.session_id: {"attempt": event.attempt, "state": state}}}
+            session = {event.session_id: {"attempt": event.attempt, "state": state}}
+            facts = _confirming(event) | {"sessions": session}
             return Contribution(event.order_id, {event.session_id: None}, facts)
         case RegistrationFailed():
-            facts = confirmed | {"registration_failed": {attempt: [event.reason, event.detail, event.proof]}}
+            failed = {str(event.attempt): [event.reason, event.detail, event.proof]}
+            facts = _confirming(event) | {"registration_failed": failed}
         case RegistrationStuck():
-            facts = confirmed | {"stuck": {attempt: [event.reason, event.detail]}}
+            facts = _confirming(event) | {"stuck": {str(event.attempt): [event.reason, event.detail]}}
         case CommandRejected():
-            facts = {"rejected": {attempt: {event.body_hash: [event.reason, event.detail]}}}
+            return _of_rejection(event)
         case AttemptCancelled():
-            facts = {"cancelled": {attempt: 1}}  # it may stand for an attempt that never had a body: confirms none
+            facts = {"cancelled": {str(event.attempt): 1}}  # it may stand for an attempt that never had a body
+        case RefundAccepted():
+            known = {event.refund_id: event.payment}
+            return Contribution(event.order_id, known, reason="the refund's own events say how it goes")
+        case RefundRejected():
+            return Contribution(event.order_id, reason=f"the refund was not made: {event.reason}")
         case PspSnapshot():
             return _of_snapshot(event)
         case _:
             assert_never(event)
     return Contribution(event.order_id, facts=facts)
+
+
+def _confirming(event: TokenIssued | RegistrationFailed | RegistrationStuck) -> dict[str, Any]:
+    return {"confirmed": {str(event.attempt): {event.body_hash: 1}}}
+
+
+def _of_rejection(event: CommandRejected) -> Contribution:
+    """Only a rejected registration takes something away: its body does not count."""
+    if event.attempt is None or event.body_hash is None:
+        return Contribution(event.order_id, reason=f"{event.command_type} was rejected: {event.reason}")
+    body = {event.body_hash: [event.reason, event.detail]}
+    return Contribution(event.order_id, facts={"rejected": {str(event.attempt): body}})
 
 
 # ------------------------------------------------------------------------------------------ PSP events

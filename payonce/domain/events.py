@@ -9,18 +9,27 @@ from typing import Any, Literal
 from payonce.domain.identity import name_based_id
 from payonce.domain.terms import PaymentMethod, PaymentType, Psp
 
-FailureReason = Literal["psp_refused", "stale", "expired_unused"]
+FailureReason = Literal[
+    "psp_refused",  # the PSP refused the first request with this key
+    "stale",  # the frozen expires_at came too near before anything was sent
+    "not_found",  # a scan that began long enough after the last try found no session
+]
 StuckReason = Literal["unknown_outcome", "retries_exhausted"]
-RejectionReason = Literal["body_mismatch", "attempt_out_of_order", "previous_unresolved", "order_used"]
+RejectionReason = Literal[
+    "body_mismatch",  # another body holds this attempt, or this refund reference
+    "attempt_out_of_order",  # attempts are numbered without gaps
+    "previous_unresolved",  # an earlier attempt may still be paid
+    "order_used",  # an earlier attempt is paid or being paid
+    "unknown_attempt",  # no such attempt to cancel
+]
+RefundRefusal = Literal["psp_refused", "no_payment", "amount_too_large", "failed_proven", "reference_reused"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What every outcome of a command names: the order, the attempt, the body and the command it answers."""
+    """What every outcome names: the order and the command that it answers."""
 
     order_id: str
-    attempt: int
-    body_hash: str
     command_id: str
 
     @property
@@ -29,7 +38,15 @@ class _Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenIssued(_Outcome):
+class _RegistrationOutcome(_Outcome):
+    """The outcome of a RegisterPayment: its attempt and its body, too."""
+
+    attempt: int
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssued(_RegistrationOutcome):
     """The PSP has registered the attempt: `session_id` is the token, the page may be shown until `expires_at`."""
 
     psp: Psp
@@ -41,7 +58,7 @@ class TokenIssued(_Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationFailed(_Outcome):
+class RegistrationFailed(_RegistrationOutcome):
     """It is proven that the attempt has no usable session; `proof` says how we know."""
 
     reason: FailureReason
@@ -50,7 +67,7 @@ class RegistrationFailed(_Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationStuck(_Outcome):
+class RegistrationStuck(_RegistrationOutcome):
     """The outcome at the PSP is not known; nothing more is tried for this attempt until it is settled."""
 
     reason: StuckReason
@@ -59,8 +76,11 @@ class RegistrationStuck(_Outcome):
 
 @dataclass(frozen=True, slots=True)
 class CommandRejected(_Outcome):
-    """The command was not carried out and had no effect at the PSP."""
+    """The command was not carried out and had no effect at the PSP. `body_hash` only of a rejected registration."""
 
+    command_type: str
+    attempt: int | None
+    body_hash: str | None
     reason: RejectionReason
     detail: str
 
@@ -68,6 +88,30 @@ class CommandRejected(_Outcome):
 @dataclass(frozen=True, slots=True)
 class AttemptCancelled(_Outcome):
     """It is proven that nobody can pay the attempt any more, because its cancellation was asked for."""
+
+    attempt: int
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundAccepted(_Outcome):
+    """The PSP has taken the refund on; `status` is the PSP's at that moment, its webhooks tell the rest."""
+
+    refund_reference: str
+    refund_id: str
+    payment: str
+    amount: int
+    currency: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRejected(_Outcome):
+    """It is proven that this refund moved no money."""
+
+    refund_reference: str
+    reason: RefundRefusal
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +127,16 @@ class PspSnapshot(_Outcome):
     objects: tuple[Mapping[str, Any], ...]
 
 
-TokenEvent = TokenIssued | RegistrationFailed | RegistrationStuck | CommandRejected | AttemptCancelled | PspSnapshot
+TokenEvent = (
+    TokenIssued
+    | RegistrationFailed
+    | RegistrationStuck
+    | CommandRejected
+    | AttemptCancelled
+    | RefundAccepted
+    | RefundRejected
+    | PspSnapshot
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,38 +76,79 @@ class OrderView:
     subscriptions: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The facts, read: what the table of precedence asks about."""
+
+    sessions: tuple[Session, ...]
+    attempts: dict[int, Attempt]
+    deciding: Attempt
+    terms: Terms | None
+    payments: tuple[Payment, ...]
+    refunds: tuple[Refund, ...]
+    disputes: tuple[Dispute, ...]
+    subscriptions: tuple[str, ...]
+    subscription_standing: str
+
+    @property
+    def is_sale(self) -> bool:
+        return self.terms is not None and self.terms.payment_type == "SALE"
+
+    @property
+    def is_recurring(self) -> bool:
+        return self.terms is not None and self.terms.payment_type == "RECC"
+
+    @property
+    def counts(self) -> bool:
+        return any(payment.standing == "counts" for payment in self.payments)
+
+
 def view(facts: Facts) -> OrderView:
     """Return what the facts amount to. Pure: whatever the order of the messages was, equal facts give an equal view."""
+    case = _read(facts)
+    status = _status(case)
+    deciding, session = case.deciding, case.deciding.session
+    page = session if status == "registered" else None
+    currency = case.terms.currency if case.terms else case.payments[0].currency if case.payments else ""
+    return OrderView(
+        status=status,
+        flags=_flags(case),
+        terms=case.terms,
+        body_hash=deciding.body_hash,
+        attempt=deciding.number,
+        psp_token=session.session_id if session else None,
+        hosted_page_url=page.url if page else None,
+        client_secret=page.client_secret if page else None,
+        page_expires_at=page.expires_at if page else None,
+        amount_paid=sum(each.amount for each in case.payments if each.currency == currency),
+        amount_refunded=sum(each.amount_sent_back for each in case.refunds if each.currency == currency),
+        amount_disputed=sum(each.amount_taken for each in case.disputes if each.currency == currency),
+        failure_reason=deciding.failure_reason if status == deciding.status else None,
+        failure_detail=deciding.failure_detail if status == deciding.status else None,
+        attempts=tuple(case.attempts.values()),
+        payments=case.payments,
+        refunds=case.refunds,
+        disputes=case.disputes,
+        subscriptions=case.subscriptions,
+    )
+
+
+def _read(facts: Facts) -> _Case:
     sessions = sessions_of(facts)
     attempts = attempts_of(facts, sessions)
     refunds = refunds_of(facts)
     payments = payments_of(facts, {number: attempt.terms for number, attempt in attempts.items()}, refunds)
-    disputes = disputes_of(facts)
     deciding = attempts.get(_deciding(attempts, payments, sessions)) or attempts[max(attempts)]
-    terms = deciding.terms or _nearest_terms(attempts, deciding.number)
-    status = _status(facts, terms, payments=payments, disputes=disputes, sessions=sessions, deciding=deciding)
-    currency = terms.currency if terms else payments[0].currency if payments else ""
-    page = deciding.session if status == "registered" else None
-    return OrderView(
-        status=status,
-        flags=_flags(facts, terms, payments, disputes),
-        terms=terms,
-        body_hash=deciding.body_hash,
-        attempt=deciding.number,
-        psp_token=deciding.session.session_id if deciding.session else None,
-        hosted_page_url=page.url if page else None,
-        client_secret=page.client_secret if page else None,
-        page_expires_at=page.expires_at if page else None,
-        amount_paid=sum(payment.amount for payment in payments if payment.currency == currency),
-        amount_refunded=sum(each.counted for each in refunds if each.currency == currency),
-        amount_disputed=sum(each.amount for each in disputes if _takes_money(each) and each.currency == currency),
-        failure_reason=deciding.failure_reason if status == deciding.status else None,
-        failure_detail=deciding.failure_detail if status == deciding.status else None,
-        attempts=tuple(attempts.values()),
+    return _Case(
+        sessions=sessions,
+        attempts=attempts,
+        deciding=deciding,
+        terms=deciding.terms or _nearest_terms(attempts, deciding.number),
         payments=payments,
         refunds=refunds,
-        disputes=disputes,
+        disputes=disputes_of(facts),
         subscriptions=live_subscriptions(facts),
+        subscription_standing=subscription_standing(facts),
     )
 
 
@@ -128,51 +169,32 @@ def _nearest_terms(attempts: dict[int, Attempt], number: int) -> Terms | None:
     return max(known, key=lambda each: each[:2])[2] if known else None
 
 
-def _status(
-    facts: Facts,
-    terms: Terms | None,
-    *,
-    payments: tuple[Payment, ...],
-    disputes: tuple[Dispute, ...],
-    sessions: tuple[Session, ...],
-    deciding: Attempt,
-) -> str:
+def _status(case: _Case) -> str:
     """Return the first row that holds: this is the table of precedence."""
-    sale = terms is not None and terms.payment_type == "SALE"
-    recurring = terms is not None and terms.payment_type == "RECC"
-    counts = any(payment.standing == "counts" for payment in payments)
+    refunded = any(payment.refunded for payment in case.payments)
     # A subscription whose first payment failed late has never begun: the attempt decides, and a new one may follow.
-    begun = recurring and (counts or not facts.get("async_failed"))
-    standing = subscription_standing(facts) if begun else "good"
-    refunded = any(payment.refunded for payment in payments)
+    begun = case.is_recurring and (case.counts or not any(session.async_failed for session in case.sessions))
+    standing = case.subscription_standing if begun else "good"
     rows = (
-        ("charged_back", any(dispute.status == "lost" for dispute in disputes)),
-        ("disputed", any(dispute.status in CONTESTED_STATUSES for dispute in disputes)),
-        ("refunded", sale and refunded and all(payment.refunded >= payment.amount for payment in payments)),
+        ("charged_back", any(dispute.status == "lost" for dispute in case.disputes)),
+        ("disputed", any(dispute.status in CONTESTED_STATUSES for dispute in case.disputes)),
+        ("refunded", case.is_sale and refunded and all(each.refunded >= each.amount for each in case.payments)),
         ("ended", standing == "ended"),
-        ("partially_refunded", sale and counts and refunded),
+        ("partially_refunded", case.is_sale and case.counts and refunded),
         ("unpaid", standing == "unpaid"),
         ("past_due", standing == "past_due"),
-        ("paid", sale and counts),
-        ("active", recurring and counts),
-        ("processing", bool(payments) or any(session.awaits_money for session in sessions)),
+        ("paid", case.is_sale and case.counts),
+        ("active", case.is_recurring and case.counts),
+        ("processing", bool(case.payments) or any(session.awaits_money for session in case.sessions)),
     )
-    return next((status for status, holds in rows if holds), deciding.status)
+    return next((status for status, holds in rows if holds), case.deciding.status)
 
 
-def _flags(
-    facts: Facts, terms: Terms | None, payments: tuple[Payment, ...], disputes: tuple[Dispute, ...]
-) -> tuple[str, ...]:
+def _flags(case: _Case) -> tuple[str, ...]:
     """Return what people should look at, sorted by name."""
-    recurring = terms is not None and terms.payment_type == "RECC"
-    several = len(live_subscriptions(facts) if recurring else payments)
     flags = {
-        "amount_mismatch": any(payment.standing == "mismatch" for payment in payments),
-        "duplicate_payment": several > 1,
-        "inquiry": any(dispute.status in INQUIRY_STATUSES for dispute in disputes),
+        "amount_mismatch": any(payment.standing == "mismatch" for payment in case.payments),
+        "duplicate_payment": len(case.subscriptions if case.is_recurring else case.payments) > 1,
+        "inquiry": any(dispute.status in INQUIRY_STATUSES for dispute in case.disputes),
     }
     return tuple(name for name, raised in flags.items() if raised)
-
-
-def _takes_money(dispute: Dispute) -> bool:
-    return dispute.status == "lost" or dispute.status in CONTESTED_STATUSES

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from payonce.domain.facts import DISPUTE_DECIDED, FIRST_ATTEMPT, REFUND_FAILED, REFUND_RANK, sum_of
+from payonce.domain.facts import CONTESTED_STATUSES, DISPUTE_DECIDED, FIRST_ATTEMPT, REFUND_FAILED, REFUND_RANK, sum_of
 from payonce.domain.merge import Facts
 from payonce.domain.terms import Terms
 
@@ -41,7 +41,7 @@ class Refund:
     currency: str
 
     @property
-    def counted(self) -> int:
+    def amount_sent_back(self) -> int:
         """The amount that was or is being sent back: nothing once it has failed."""
         return self.amount if REFUND_RANK[self.status] < REFUND_FAILED else 0
 
@@ -54,6 +54,11 @@ class Dispute:
     status: str
     amount: int
     currency: str
+
+    @property
+    def amount_taken(self) -> int:
+        """The amount that the dispute holds or took: nothing for an inquiry, or once it is won."""
+        return self.amount if self.status == "lost" or self.status in CONTESTED_STATUSES else 0
 
 
 def resolve(facts: Facts, psp_id: str) -> str:
@@ -82,7 +87,7 @@ def payments_of(facts: Facts, terms: Mapping[int, Terms | None], refunds: tuple[
     """Return the payments by name, each held against the terms of its own attempt, with what was refunded of it."""
     refunded: dict[str, int] = {}
     for refund in refunds:
-        refunded[refund.payment] = refunded.get(refund.payment, 0) + refund.counted
+        refunded[refund.payment] = refunded.get(refund.payment, 0) + refund.amount_sent_back
     found: dict[str, tuple[int, set[str]]] = {}
     for psp_id, known in facts.get("payments", _NOTHING).items():
         name = resolve(facts, psp_id)

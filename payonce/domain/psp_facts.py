@@ -23,6 +23,8 @@ from payonce.domain.facts import (
 from payonce.domain.merge import Facts
 from payonce.domain.psp_objects import OwnMetadata, PspObject, own_metadata
 
+#: ISO 4217's code for transactions without a currency: a session with nothing due need not have one.
+_NO_CURRENCY: Final = "xxx"
 _PAYMENT_STATUSES: Final = {"unpaid": 0, "paid": 1, "no_payment_required": 1}
 
 
@@ -82,11 +84,10 @@ def of_session(session: PspObject, *, status: str | None = None, verdict: str | 
 
 
 def _session_sum(session: PspObject, settled: str) -> tuple[str, int]:
-    if settled == "no_payment_required":
-        return session.currency() if session.fields.get("currency") else "xxx", session.optional_count(
-            "amount_total"
-        ) or 0
-    return session.currency(), session.count("amount_total")
+    if settled != "no_payment_required":
+        return session.currency(), session.count("amount_total")
+    currency = session.currency() if session.optional_text("currency") else _NO_CURRENCY
+    return currency, session.optional_count("amount_total") or 0
 
 
 def of_payment_intent(intent: PspObject) -> Learned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 
 import uvicorn
@@ -20,6 +21,9 @@ def main() -> int:
     except SettingMissing as error:
         print(f"the demo shop did not start: {error}", file=sys.stderr)
         return 2
+    # uvicorn ends on these, and then raises them once more for whoever listened before: nobody needs to.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     asyncio.run(_serve(settings))
     return 0
 

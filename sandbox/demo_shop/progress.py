@@ -68,3 +68,8 @@ _BY_STATUS = {row.status: row for row in _ROWS}
 def progress(status: str) -> Progress:
     """Return how a status looks. One that this shop does not know is shown by its name, and asked for again."""
     return _BY_STATUS.get(status) or Progress(status, status.replace("_", " ").capitalize(), "", 0)
+
+
+def after_paying(state: Progress, *, has_finished: bool) -> Progress:
+    """Return what to tell a customer who has finished on the payment page, perhaps before the PSP's word is here."""
+    return progress("pending") if has_finished and state.can_pay else state

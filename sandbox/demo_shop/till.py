@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,12 +20,21 @@ from sandbox.demo_shop.catalogue import currency
 from sandbox.demo_shop.forms import read_form
 from sandbox.demo_shop.order_book import OrderBook, Placed
 from sandbox.demo_shop.pages import Pages, cart_of, see_other
-from sandbox.demo_shop.progress import STEPS, Progress, progress
+from sandbox.demo_shop.progress import STEPS, Progress, after_paying, progress
 from sandbox.demo_shop.references import new_reference
 from sandbox.demo_shop.signature import Forged, Returned, verify
 
 _ORDER_ID = re.compile(r"ord_[a-z2-7]{26}")
 _MOST_LISTED = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at an order gave: its state, the customer's cart from now on, whether this customer may pay it."""
+
+    state: Progress
+    cart: Cart
+    may_pay: bool
 
 
 class Till:
@@ -71,14 +81,13 @@ class Till:
             returned = verify(self._return_secret, request.query_params.multi_items())
         except Forged:
             return self._pages.show("forged.html", cart, 400)
-        return self._order_page(cart, returned.payment_order_id, returned, progress(returned.status), returned)
+        return await self._order_page(cart, returned.payment_order_id, returned, returned)
 
     async def order(self, request: Request) -> Response:
         """Show one order of this shop process."""
         if (placed := self._book.get(request.path_params["order_id"])) is None:
             raise HTTPException(404, "this shop has no such order")
-        state = await self._state(placed) or progress("created")
-        return self._order_page(cart_of(request), placed.order.id, placed.order, state)
+        return await self._order_page(cart_of(request), placed.order.id, placed.order)
 
     async def status(self, request: Request) -> Response:
         """Answer the page's script: the status as the payment service has it now."""
@@ -86,19 +95,11 @@ class Till:
         if not _ORDER_ID.fullmatch(order_id):
             return JSONResponse({"detail": "no such order"}, 404)
         try:
-            order = await self._api.find(order_id)
+            seen = await self._look(order_id, cart, has_finished="finished" in request.query_params)
         except (TryAgain, Refused) as error:
             return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
-        state = progress(order.status if order else "created")
-        is_theirs = order is not None and order.reference == cart.reference
-        may_pay = is_theirs and state.can_pay
-        if state.can_pay and "pending" in request.query_params:
-            # This customer has finished on the payment page; only the PSP's word is not here yet.
-            state, may_pay = progress("pending"), False
-        kept = _cart_after(state, cart) if is_theirs else cart
-        shown = _shown(state, may_pay=may_pay, cart_count=kept.count)
-        response = JSONResponse(shown, headers={"Cache-Control": "no-store"})
-        return response if kept is cart else self._pages.keep_cart(response, kept)
+        response = JSONResponse(_shown(seen), headers={"Cache-Control": "no-store"})
+        return response if seen.cart is cart else self._pages.keep_cart(response, seen.cart)
 
     async def orders(self, request: Request) -> Response:
         """Show what this process has sold. A demo: in a real shop only the keeper sees this page."""
@@ -109,34 +110,42 @@ class Till:
 
     async def _state(self, placed: Placed) -> Progress | None:
         try:
-            order = await self._api.find(placed.order.id)
+            return (await self._look(placed.order.id, Cart(), has_finished=False)).state
         except (TryAgain, Refused):
             return None
-        return progress(order.status if order else "created")
+
+    async def _look(self, order_id: str, cart: Cart, *, has_finished: bool) -> Seen:
+        """Ask the payment service. Raises TryAgain, Refused."""
+        order = await self._api.find(order_id)
+        state = after_paying(progress(order.status if order else "created"), has_finished=has_finished)
+        if order is None or order.reference != cart.reference:
+            return Seen(state, cart, may_pay=False)
+        return Seen(state, _cart_after(state, cart), may_pay=state.can_pay)
 
     def _new_order(self, cart: Cart) -> NewOrder:
         return NewOrder(cart.reference, cart.amount, cart.currency_code, self._redirect_url, cart.description)
 
-    def _order_page(
-        self,
-        cart: Cart,
-        order_id: str,
-        terms: PaymentOrder | Returned,
-        state: Progress,
-        returned: Returned | None = None,
+    async def _order_page(
+        self, cart: Cart, order_id: str, terms: PaymentOrder | Returned, returned: Returned | None = None
     ) -> Response:
-        return self._pages.show(
+        has_finished = returned is not None and not progress(returned.status).can_pay
+        try:
+            seen = await self._look(order_id, cart, has_finished=has_finished)
+        except (TryAgain, Refused):
+            seen = Seen(after_paying(progress("created"), has_finished=has_finished), cart, may_pay=False)
+        page = self._pages.show(
             "order.html",
-            cart,
+            seen.cart,
             order_id=order_id,
-            status_url=f"/status/{order_id}" + ("?pending" if state.status == "pending" else ""),
+            status_url=f"/status/{order_id}" + ("?finished" if has_finished else ""),
             reference=terms.reference,
             amount=currency(terms.currency).text(terms.amount),
-            state=state,
+            state=seen.state,
             steps=STEPS,
-            may_pay=state.can_pay and terms.reference == cart.reference,
+            may_pay=seen.may_pay,
             returned=returned,
         )
+        return page if seen.cart is cart else self._pages.keep_cart(page, seen.cart)
 
 
 def _cart_after(state: Progress, cart: Cart) -> Cart:
@@ -146,14 +155,14 @@ def _cart_after(state: Progress, cart: Cart) -> Cart:
     return cart.renewed(new_reference()) if state.is_final else cart
 
 
-def _shown(state: Progress, *, may_pay: bool, cart_count: int) -> dict[str, object]:
+def _shown(seen: Seen) -> dict[str, object]:
     return {
-        "status": state.status,
-        "headline": state.headline,
-        "words": state.words,
-        "step": state.step,
-        "tone": state.tone,
-        "is_final": state.is_final,
-        "may_pay": may_pay,
-        "cart_count": cart_count,
+        "status": seen.state.status,
+        "headline": seen.state.headline,
+        "words": seen.state.words,
+        "step": seen.state.step,
+        "tone": seen.state.tone,
+        "is_final": seen.state.is_final,
+        "may_pay": seen.may_pay,
+        "cart_count": seen.cart.count,
     }

@@ -41,7 +41,8 @@ class Answer:
 
 def encode(value: Any) -> bytes:  # Any: JSON
     """Stripe indents its JSON by two spaces, in answers and in webhooks."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    # Copied, because orjson's bytes keep their working buffer: 20 KB for 3, and thousands of these are kept.
+    return bytes(memoryview(orjson.dumps(value, option=orjson.OPT_INDENT_2)))
 
 
 async def transmit(answer: Answer, scope: Scope, send: Send) -> None:

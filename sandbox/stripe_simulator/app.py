@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from sandbox.stripe_simulator.api import Api
+from sandbox.stripe_simulator.background import end_on_bug
 from sandbox.stripe_simulator.control import Control
 from sandbox.stripe_simulator.hosted_page import HostedPage
 from sandbox.stripe_simulator.simulator import Simulator
@@ -32,11 +33,13 @@ def create_app(config: Config, clock: Clock | None = None) -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await simulator.webhooks.start()
         ticking = asyncio.create_task(simulator.run())
-        yield
-        ticking.cancel()
-        with suppress(asyncio.CancelledError):
-            await ticking
-        await simulator.webhooks.stop()
+        ticking.add_done_callback(end_on_bug)
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+            await simulator.webhooks.stop()
 
     routes = [
         Mount("/v1", app=Api(simulator)),

@@ -24,7 +24,7 @@ class Clock:
         return self._real_time() + self._offset
 
     def seconds(self) -> int:
-        """The time as Stripe writes it: whole seconds."""
+        """Return the time as Stripe writes it: whole seconds."""
         return int(self.now())
 
     def at(self, when: float, action: Callable[[], object]) -> None:

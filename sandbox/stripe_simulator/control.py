@@ -32,6 +32,7 @@ from sandbox.stripe_simulator.statistics import session_row, statistics
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from sandbox.stripe_simulator.forms import Form
     from sandbox.stripe_simulator.simulator import Simulator
     from sandbox.stripe_simulator.state import Json, SessionRecord
 
@@ -144,8 +145,8 @@ class Control:
         return session_row(record)
 
     def _pay_foreign(self, _request: Request, body: Json) -> Json:
-        """A paid session of a payment link, which is not of our making."""
-        item = {
+        """Make a paid session of a payment link, as another shop on the account would."""
+        item: Form = {
             "price_data": {
                 "currency": str(body.get("currency", "eur")),
                 "unit_amount": str(body.get("amount", 1000)),
@@ -153,9 +154,9 @@ class Control:
             },
             "quantity": "1",
         }
-        form = {"mode": "payment", "success_url": "https://example.com/thanks", "line_items": {"0": item}}
-        optional = {name: body[name] for name in ("client_reference_id", "metadata") if name in body}
-        checked = read_session_request({**form, **optional}, self._simulator.clock.seconds())
+        form: Form = {"mode": "payment", "success_url": "https://example.com/thanks", "line_items": {"0": item}}
+        form |= {name: body[name] for name in ("client_reference_id", "metadata") if name in body}
+        checked = read_session_request(form, self._simulator.clock.seconds())
         link = str(body.get("payment_link") or self._simulator.ids.object("plink"))
         record = self._simulator.sessions.create(checked, payment_link=link)
         if body.get("pay", True):
@@ -171,7 +172,7 @@ class Control:
 
 
 def _instrument(body: Json, record: SessionRecord) -> Instrument:
-    """What a script pays with: `method` is a kind (card, redirect, delayed) or a type. Raises ValueError."""
+    """Choose what a script pays with: `method` is a kind (card, redirect, delayed) or a type. Raises ValueError."""
     wanted = str(body.get("method", "card"))
     offered = [METHODS[name] for name in record.request.offered_types]
     method = next((method for method in offered if wanted in {method.type, method.kind.value}), None)

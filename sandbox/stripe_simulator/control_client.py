@@ -48,7 +48,7 @@ class Control:
         self._call("DELETE", "faults")
 
     def set_limits(self, *, per_endpoint: int, total: int) -> None:
-        """Calls per second; 0 is no limit."""
+        """Set the calls per second; 0 is no limit."""
         self._call("POST", "limits", {"per_endpoint": per_endpoint, "total": total})
 
     def set_webhooks(self, **options: Any) -> dict[str, Any]:
@@ -73,7 +73,10 @@ class Control:
         return answer
 
     def pay(self, session_id: str, **how: Any) -> dict[str, Any]:
-        """Pay: method=card|redirect|delayed, card=number, succeed=bool, amount_override=, authenticate=pass|fail|wait."""
+        """Pay: method=card|redirect|delayed, card=number, succeed=bool, amount_override=minor units.
+
+        A step of authentication is passed; authenticate=fail fails it, authenticate=wait leaves it open.
+        """
         answer: dict[str, Any] = self._call("POST", f"sessions/{session_id}/pay", how)
         return answer
 
@@ -91,7 +94,7 @@ class Control:
         return answer
 
     def pay_foreign(self, **what: Any) -> dict[str, Any]:
-        """A paid session of a payment link: client_reference_id=, amount=, currency=, metadata=."""
+        """Make a paid session of a payment link: client_reference_id=, amount=, currency=, metadata=."""
         answer: dict[str, Any] = self._call("POST", "foreign_sessions", what)
         return answer
 

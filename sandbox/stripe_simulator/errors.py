@@ -21,7 +21,7 @@ class ApiError(Exception):
         headers: dict[str, str] | None = None,
         executed: bool = False,
     ) -> None:
-        """`executed`: the endpoint had begun its work, so the idempotency layer keeps this answer."""
+        """Set `executed` when the endpoint had begun its work: the idempotency layer keeps this answer."""
         super().__init__(message)
         self.status = status
         self.kind = kind
@@ -43,30 +43,35 @@ class ApiError(Exception):
 
 
 def missing_parameter(param: str) -> ApiError:
+    """Refuse a call that lacks a required parameter."""
     return ApiError(400, f"Missing required param: {param}.", code="parameter_missing", param=param)
 
 
 def unknown_parameters(params: list[str]) -> ApiError:
+    """Refuse parameters that the operation does not have."""
     plural = "s" if len(params) > 1 else ""
     message = f"Received unknown parameter{plural}: {', '.join(params)}"
     return ApiError(400, message, code="parameter_unknown", param=params[0])
 
 
 def invalid_parameter(param: str, message: str, code: str | None = None) -> ApiError:
+    """Refuse a parameter's value."""
     return ApiError(400, message, code=code, param=param)
 
 
 def not_simulated(what: str, param: str | None = None) -> ApiError:
-    """Stripe would accept this; the double says so instead of pretending."""
+    """Refuse what Stripe would accept: the double says so instead of pretending."""
     return ApiError(400, f"The Stripe simulator does not simulate {what}.", code="not_simulated", param=param)
 
 
 def missing_resource(kind: str, object_id: str, param: str = "id") -> ApiError:
+    """Say that there is no such object."""
     message = f"No such {kind}: '{object_id}'"
     return ApiError(404, message, code="resource_missing", param=param, executed=True)
 
 
 def unauthorized(key: str | None) -> ApiError:
+    """Refuse a key, which is shown masked."""
     if not key:
         message = "You did not provide an API key. Use Authorization: Bearer YOUR_SECRET_KEY."
     else:
@@ -75,6 +80,7 @@ def unauthorized(key: str | None) -> ApiError:
 
 
 def rate_limited(reason: str) -> ApiError:
+    """Refuse a call over a limit; the reason goes in a header."""
     message = (
         "Request rate limit exceeded. You can learn more about rate limits here https://stripe.com/docs/rate-limits."
     )
@@ -82,6 +88,7 @@ def rate_limited(reason: str) -> ApiError:
 
 
 def lock_timeout() -> ApiError:
+    """Refuse a call because its object is being worked on."""
     message = (
         "This object cannot be accessed right now because another API request or Stripe process is currently "
         "accessing it. If you see this error intermittently, retry the request."
@@ -90,4 +97,5 @@ def lock_timeout() -> ApiError:
 
 
 def internal_error() -> ApiError:
+    """Fail as Stripe itself sometimes does."""
     return ApiError(500, "An unknown error occurred", kind="api_error")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from typing import TYPE_CHECKING
 
 from sandbox.stripe_simulator.answer import encode
 from sandbox.stripe_simulator.state import EventRecord
@@ -50,23 +48,24 @@ class Events:
         record = self._record(event_type, subject, cause)
         if options.twin_probability and self._ids.random.random() < options.twin_probability:
             self._record(event_type, subject, cause)
-        return str(record.object["id"])
+        return record.id
 
     def _record(self, event_type: str, subject: Json, cause: Cause) -> EventRecord:
         subscribed = self._webhooks.subscribed(event_type)
-        event: dict[str, Any] = {  # Any: JSON
-            "id": self._ids.event(),
+        event_id, created = self._ids.event(), self._clock.seconds()
+        event = {
+            "id": event_id,
             "object": "event",
             "api_version": self._config.api_version,
-            "created": self._clock.seconds(),
-            # A copy: the object goes on changing.
-            "data": {"object": orjson.loads(orjson.dumps(subject))},
+            "created": created,
+            "data": {"object": subject},
             "livemode": False,
             "pending_webhooks": int(subscribed),
             "request": {"id": cause.request_id, "idempotency_key": cause.idempotency_key},
             "type": event_type,
         }
-        record = EventRecord(event, encode(event))
+        # The bytes are the snapshot: the object itself goes on changing.
+        record = EventRecord(event_id, event_type, created, encode(event), int(subscribed))
         self._store.events.add(record)
         if subscribed:
             self._webhooks.send(record)

@@ -106,7 +106,7 @@ class HostedPage:
         return self._to_page(record)
 
     async def _back_to_merchant(self, record: SessionRecord) -> Response:
-        """To the success URL, once the merchant has answered the webhook or 10 seconds have passed, as Checkout does."""
+        """Send to the success URL, as Checkout does: once the webhook is answered or 10 seconds have passed."""
         if record.completed_event_id:
             wait = self._simulator.config.redirect_wait_seconds
             await self._simulator.webhooks.first_attempt(record.completed_event_id, wait)

@@ -5,8 +5,11 @@ It refuses another endpoint, other parameters and simultaneous use. The limiters
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import orjson
 
 from sandbox.stripe_simulator.errors import ApiError
 
@@ -23,7 +26,7 @@ _ADVICE = "Try using a key other than '{key}' if you meant to execute a differen
 @dataclass(slots=True)
 class _Entry:
     path: str
-    parameters: Form
+    fingerprint: bytes
     request_id: str
     created: float
     answer: Answer | None = None
@@ -49,11 +52,12 @@ class IdempotencyKeys:
             raise ApiError(
                 400, f"Idempotency keys can be at most {_KEY_LENGTH_MAX} characters", kind="idempotency_error"
             )
+        fingerprint = _fingerprint(parameters)
         entry = self._entries.get(key)
         if entry is None:
-            self._entries[key] = _Entry(path, parameters, request_id, self._clock.now())
+            self._entries[key] = _Entry(path, fingerprint, request_id, self._clock.now())
             return None
-        _refuse_mismatch(entry, key, path, parameters)
+        _refuse_mismatch(entry, key, path, fingerprint)
         if entry.answer is None:
             raise _in_use(key)
         replayed = {"Idempotent-Replayed": "true", "Original-Request": entry.request_id}
@@ -74,6 +78,11 @@ class IdempotencyKeys:
                 del self._entries[key]
 
 
+def _fingerprint(parameters: Form) -> bytes:
+    """Make what the parameters are compared by; their order does not count."""
+    return hashlib.sha256(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS)).digest()
+
+
 def _older(entries: dict[str, _Entry], oldest: float) -> list[tuple[str, _Entry]]:
     found = []
     for key, entry in entries.items():
@@ -83,13 +92,13 @@ def _older(entries: dict[str, _Entry], oldest: float) -> list[tuple[str, _Entry]
     return found
 
 
-def _refuse_mismatch(entry: _Entry, key: str, path: str, parameters: Form) -> None:
+def _refuse_mismatch(entry: _Entry, key: str, path: str, fingerprint: bytes) -> None:
     if entry.path != path:
         message = (
             "Keys for idempotent requests can only be used for the same endpoint they were first used for "
             f"('{path}' vs '{entry.path}'). "
         )
-    elif entry.parameters != parameters:
+    elif entry.fingerprint != fingerprint:
         message = "Keys for idempotent requests can only be used with the same parameters they were first used with. "
     else:
         return

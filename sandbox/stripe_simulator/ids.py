@@ -30,11 +30,11 @@ class Ids:
         return self._draw("req_", 14)
 
     def object(self, prefix: str) -> str:
-        """An id of a minor object, such as `li_1...`."""
+        """Draw an id of a minor object, such as `li_1...`."""
         return self._draw(f"{prefix}_1", 23)
 
     def secret_of(self, owner: str) -> str:
-        """A client secret, which begins with the id of its object as at Stripe."""
+        """Draw a client secret, which begins with the id of its object as at Stripe."""
         return self._draw(f"{owner}_secret_", 25)
 
     def _draw(self, prefix: str, length: int) -> str:

@@ -117,6 +117,7 @@ def _whole(name: str, text: str) -> int:
 
 
 def line_item_objects(items: tuple[LineItem, ...], ids: Ids, created: int) -> list[dict[str, Any]]:  # Any: JSON
+    """Show the line items, each with a price of its own."""
     return [_line_item_object(item, ids, created) for item in items]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox.stripe_simulator import errors
@@ -19,7 +20,7 @@ _RANGE = frozenset({"gt", "gte", "lt", "lte"})
 
 
 def created_range(parameters: Parameters, items: Collection[Any]) -> range:  # Any: every kind of object
-    """The positions that the filter `created` leaves: a time, or a hash of bounds."""
+    """Find the positions that the filter `created` leaves: a time, or a hash of bounds."""
     if not parameters.is_hash("created"):
         exact = parameters.integer("created")
         if exact is None:
@@ -32,15 +33,18 @@ def created_range(parameters: Parameters, items: Collection[Any]) -> range:  # A
     return range(max(lows, default=0), min(highs, default=len(items)))
 
 
-def page(
-    parameters: Parameters,
-    url: str,
-    kind: str,
-    items: Collection[Any],  # Any: every kind of object
-    positions: range,
-    matches: Callable[[Json], bool],
-) -> Json:
-    """One page of the items in `positions` that match. Raises ApiError for an unknown cursor or a bad limit.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a list call may show: the items at `positions` that match. Any: every kind of object."""
+
+    kind: str
+    items: Collection[Any]
+    positions: range
+    matches: Callable[[Any], bool]
+
+
+def page(parameters: Parameters, url: str, selection: Selection) -> Json:
+    """Show one page, newest first. Raises ApiError for an unknown cursor or a bad limit.
 
     `ending_before` gives the page that stands just before the cursor, also newest first.
     """
@@ -52,35 +56,30 @@ def page(
     if after and before:
         message = "You cannot parameterize with both starting_after and ending_before."
         raise errors.invalid_parameter("starting_after", message)
-    start, stop = positions.start, positions.stop
+    start, stop = selection.positions.start, selection.positions.stop
     if after:
-        stop = min(stop, _cursor(items, kind, "starting_after", after))
+        stop = min(stop, _cursor(selection, "starting_after", after))
     if before:
-        start = max(start, _cursor(items, kind, "ending_before", before) + 1)
+        start = max(start, _cursor(selection, "ending_before", before) + 1)
     walk = range(start, stop) if before else range(stop - 1, start - 1, -1)
-    found = _first_matches(items, walk, matches, limit + 1)
+    found = _first_matches(selection, walk, limit + 1)
     data = found[:limit]
     return {"object": "list", "data": data[::-1] if before else data, "has_more": len(found) > limit, "url": url}
 
 
-def _cursor(items: Collection[Any], kind: str, name: str, item_id: str) -> int:  # Any: every kind of object
-    position = items.position(item_id)
+def _cursor(selection: Selection, name: str, item_id: str) -> int:
+    position = selection.items.position(item_id)
     if position is None:
-        raise errors.missing_resource(kind, item_id, name)
+        raise errors.missing_resource(selection.kind, item_id, name)
     return position
 
 
-def _first_matches(
-    items: Collection[Any],  # Any: every kind of object
-    walk: range,
-    matches: Callable[[Json], bool],
-    most: int,
-) -> list[Json]:
+def _first_matches(selection: Selection, walk: range, most: int) -> list[Json]:
     found: list[Json] = []
     for position in walk:
-        item = items.view(items.at(position))
-        if matches(item):
-            found.append(item)
+        item = selection.items.at(position)
+        if selection.matches(item):
+            found.append(selection.items.view(item))
             if len(found) == most:
                 break
     return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.stripe_simulator import errors
 from sandbox.stripe_simulator.expand import expanded
-from sandbox.stripe_simulator.lists import PAGING, created_range, page
+from sandbox.stripe_simulator.lists import PAGING, Selection, created_range, page
 from sandbox.stripe_simulator.parameters import Parameters
 from sandbox.stripe_simulator.session_parameters import read_session_request
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sandbox.stripe_simulator.events import Cause
     from sandbox.stripe_simulator.forms import Form
     from sandbox.stripe_simulator.simulator import Simulator
-    from sandbox.stripe_simulator.state import Collection, Json
+    from sandbox.stripe_simulator.state import Collection, EventRecord, Json, SessionRecord
 
     Work = Callable[[], Json]
 
@@ -49,7 +49,7 @@ class Operation:
 
 
 def find_operation(method: str, path: str) -> tuple[Operation, str]:
-    """The operation of a path below /v1, and the id in it. Raises ApiError (404) when there is none."""
+    """Find the operation of a path below /v1, and the id in it. Raises ApiError (404) when there is none."""
     steps = path.strip("/").split("/")
     for (known_method, pattern), operation in _ROUTES.items():
         if method == known_method and len(steps) == len(pattern):
@@ -64,7 +64,7 @@ def _create_session(call: Call) -> Work:
     simulator = call.simulator
     request = read_session_request(call.form, simulator.clock.seconds())
     paths = Parameters(call.form, call.form).strings("expand")
-    return lambda: expanded(simulator.sessions.create(request).object, paths, simulator.store)
+    return lambda: expanded(simulator.sessions.create(request).object, paths, simulator)
 
 
 def _expire_session(call: Call) -> Work:
@@ -76,7 +76,7 @@ def _expire_session(call: Call) -> Work:
         if record is None:
             raise errors.missing_resource("checkout.session", call.object_id, "session")
         simulator.sessions.expire(record, call.cause)
-        return expanded(record.object, paths, simulator.store)
+        return expanded(record.object, paths, simulator)
 
     return work
 
@@ -95,12 +95,13 @@ def _list_sessions(call: Call) -> Work:
         position = store.sessions.position(store.session_of_payment_intent.get(intent, ""))
         positions = range(position, position + 1) if position is not None and position in positions else range(0)
 
-    def matches(session: Json) -> bool:
+    def matches(record: SessionRecord) -> bool:
+        session = record.object
         if email is not None and (session["customer_details"] or {}).get("email") != email:
             return False
         return all(session[name] == value for name, value in wanted.items())
 
-    return _page_work(call, parameters, "checkout.session", store.sessions, positions, matches)
+    return _page_work(call, parameters, Selection("checkout.session", store.sessions, positions, matches))
 
 
 def _list_payment_intents(call: Call) -> Work:
@@ -128,44 +129,32 @@ def _list_events(call: Call) -> Work:
     in_range = created_range(parameters, events)
     oldest = events.first_since(call.simulator.clock.seconds() - _EVENTS_KEPT_SECONDS)
 
-    def matches(event: Json) -> bool:
-        if delivered is not None and delivered != (event["pending_webhooks"] == 0):
+    def matches(event: EventRecord) -> bool:
+        if delivered is not None and delivered != (event.pending_webhooks == 0):
             return False
-        return not patterns or any(fnmatchcase(event["type"], wanted) for wanted in patterns)
+        return not patterns or any(fnmatchcase(event.type, wanted) for wanted in patterns)
 
     positions = range(max(in_range.start, oldest), in_range.stop)
-    return _page_work(call, parameters, "event", events, positions, matches)
+    return _page_work(call, parameters, Selection("event", events, positions, matches))
 
 
-def _filtered(
-    call: Call,
-    parameters: Parameters,
-    kind: str,
-    items: Collection[Json],
-    names: tuple[str, ...],
-) -> Work:
+def _filtered(call: Call, parameters: Parameters, kind: str, items: Collection[Json], names: tuple[str, ...]) -> Work:
     wanted = {name: parameters.string(name) for name in names if name in parameters}
-    positions = created_range(parameters, items)
-    return _page_work(
-        call, parameters, kind, items, positions, lambda item: all(item[key] == value for key, value in wanted.items())
-    )
+
+    def matches(item: Json) -> bool:
+        return all(item[name] == value for name, value in wanted.items())
+
+    return _page_work(call, parameters, Selection(kind, items, created_range(parameters, items), matches))
 
 
-def _page_work(
-    call: Call,
-    parameters: Parameters,
-    kind: str,
-    items: Collection[Any],  # Any: every kind of object
-    positions: range,
-    matches: Callable[[Json], bool],
-) -> Work:
-    url = "/v1/checkout/sessions" if kind == "checkout.session" else f"/v1/{kind}s"
+def _page_work(call: Call, parameters: Parameters, selection: Selection) -> Work:
+    url = "/v1/checkout/sessions" if selection.kind == "checkout.session" else f"/v1/{selection.kind}s"
     paths = parameters.strings("expand")
-    return lambda: expanded(page(parameters, url, kind, items, positions, matches), paths, call.simulator.store)
+    return lambda: expanded(page(parameters, url, selection), paths, call.simulator)
 
 
 def _retrieve(kind: str, param: str, collection: str) -> Callable[[Call], Work]:
-    """An operation that gives one object of a collection of the store."""
+    """Make an operation that gives one object of a collection of the store."""
 
     def prepare(call: Call) -> Work:
         paths = Parameters(call.form, _EXPAND).strings("expand")
@@ -175,7 +164,7 @@ def _retrieve(kind: str, param: str, collection: str) -> Callable[[Call], Work]:
             item = items.get(call.object_id)
             if item is None:
                 raise errors.missing_resource(kind, call.object_id, param)
-            return expanded(items.view(item), paths, call.simulator.store)
+            return expanded(items.view(item), paths, call.simulator)
 
         return work
 

@@ -87,7 +87,7 @@ class Parameters:
         return Parameters(value, allowed, self.name(key))
 
     def children(self, key: str, allowed: Collection[str]) -> list[Parameters]:
-        """The hashes of an array, in the order of their indexes."""
+        """Read the hashes of an array, in the order of their indexes."""
         name = self.name(key)
         elements = []
         for index, value in self._array(key):

@@ -32,7 +32,7 @@ class FormError(ValueError):
 
 
 def read_instrument(form: dict[str, str], record: SessionRecord, now: float) -> Instrument:
-    """The instrument that the form describes. Raises FormError, with the sentence for the page."""
+    """Read the instrument that the form describes. Raises FormError, with the sentence for the page."""
     typed = {name: value.strip()[:_TEXT_MAX] for name, value in form.items()}
     email = typed.get("email", "")
     if not _EMAIL.fullmatch(email):
@@ -55,7 +55,7 @@ def read_instrument(form: dict[str, str], record: SessionRecord, now: float) -> 
 
 
 def grouped(number: str) -> str:
-    """A card number in groups of four."""
+    """Write a card number in groups of four."""
     return " ".join(number[start : start + 4] for start in range(0, len(number), 4))
 
 

@@ -136,7 +136,7 @@ TEST_CARDS: dict[str, tuple[str, Instrument]] = {
 
 
 def offered_types(currency: str, allowed: list[str] | None, excluded: list[str] | None) -> tuple[str, ...]:
-    """The types a session offers, as Stripe chooses them dynamically: by currency, then by the two filters."""
+    """Choose the types a session offers, as Stripe does dynamically: by currency, then by the two filters."""
     return tuple(
         method.type
         for method in METHODS.values()
@@ -170,13 +170,14 @@ def account(method: Method, number: str) -> Instrument | Failure:
 
 
 def redirect(method: Method) -> Instrument:
-    """A bank that will ask the customer on its own page."""
+    """Make the instrument of a bank that will ask the customer on its own page."""
     return Instrument(method, "0000", authenticate=True)
 
 
 def with_details(
     instrument: Instrument, email: str | None, name: str | None, amount_override: int | None = None
 ) -> Instrument:
+    """Add what the customer said of themselves; an override makes the session report another amount."""
     return replace(instrument, email=email or None, name=name or None, amount_override=amount_override)
 
 

@@ -64,7 +64,7 @@ _CHARGE_NULL = dict.fromkeys(
 def payment_intent_object(
     intent_id: str, client_secret: str, request: SessionRequest, amount: int, created: int
 ) -> dict[str, Any]:  # Any: JSON
-    """A new PaymentIntent of a session, before its first confirmation."""
+    """Make the PaymentIntent of a session, as before its first confirmation."""
     data = request.payment_intent_data
     return {
         "id": intent_id,
@@ -97,7 +97,7 @@ def payment_intent_object(
 def charge_object(
     charge_id: str, intent: dict[str, Any], instrument: Instrument, status: str, created: int
 ) -> dict[str, Any]:  # Any: JSON
-    """A charge of this PaymentIntent; `status` is succeeded, pending or failed."""
+    """Make a charge of this PaymentIntent; `status` is succeeded, pending or failed."""
     charge = {
         "id": charge_id,
         "object": "charge",
@@ -132,7 +132,7 @@ def charge_object(
 
 
 def charge_result(charge: dict[str, Any], failure: Failure | None, status: str) -> dict[str, Any]:  # Any: JSON
-    """The fields that a charge's end changes."""
+    """Make the fields that a charge's end changes."""
     succeeded = status == "succeeded"
     return {
         "amount_captured": charge["amount"] if succeeded else 0,
@@ -147,6 +147,7 @@ def charge_result(charge: dict[str, Any], failure: Failure | None, status: str) 
 
 
 def billing_details(instrument: Instrument) -> dict[str, Any]:  # Any: JSON
+    """Show what is known of the payer."""
     return {
         "address": dict(_NO_ADDRESS),
         "email": instrument.email,
@@ -157,7 +158,7 @@ def billing_details(instrument: Instrument) -> dict[str, Any]:  # Any: JSON
 
 
 def payment_method_details(instrument: Instrument) -> dict[str, Any]:  # Any: JSON
-    """What a charge says of its instrument; for banks only what the simulator knows."""
+    """Describe a charge's instrument; of banks only what the simulator knows."""
     type_ = instrument.method.type
     match type_:
         case "card":
@@ -226,7 +227,7 @@ def _outcome(failure: Failure | None) -> dict[str, Any]:  # Any: JSON
 def last_payment_error(
     failure: Failure, instrument: Instrument, method_id: str, charge_id: str | None, created: int
 ) -> dict[str, Any]:  # Any: JSON
-    """What a PaymentIntent says of its last failed try."""
+    """Describe the last failed try of a PaymentIntent."""
     error: dict[str, Any] = {
         "advice_code": None,
         "charge": charge_id,

@@ -71,7 +71,7 @@ class Payments:
             self._proceed(record, intent, instrument)
 
     def authenticate(self, record: SessionRecord, *, passed: bool) -> None:
-        """The customer's answer on the bank's page. Raises NotPayableError when none is awaited."""
+        """Take the customer's answer on the bank's page. Raises NotPayableError when none is awaited."""
         intent, instrument = self.intent_of(record), record.pending
         if not self.awaits_customer(record) or intent is None or instrument is None:
             raise NotPayableError("no authentication is awaited")
@@ -105,7 +105,7 @@ class Payments:
             self._events.emit("payment_intent.canceled", intent)
 
     def _begin(self, record: SessionRecord, instrument: Instrument) -> Json:
-        """The session's PaymentIntent, made at the first confirmation, with this instrument."""
+        """Return the session's PaymentIntent with this instrument; it is made at the first confirmation."""
         session = record.object
         if instrument.amount_override is not None:
             session.update(amount_total=instrument.amount_override, amount_subtotal=instrument.amount_override)
@@ -127,7 +127,7 @@ class Payments:
         return intent
 
     def _proceed(self, record: SessionRecord, intent: Json, instrument: Instrument) -> None:
-        """What the bank says, after any authentication."""
+        """Do what the bank says, after any authentication."""
         if instrument.method.kind is Kind.DELAYED:
             self._process(record, intent, instrument)
         elif instrument.failure is not None:
@@ -176,7 +176,7 @@ class Payments:
         self._events.emit("payment_intent.payment_failed", intent)
 
     def _failed_charge(self, intent: Json, instrument: Instrument, failure: Failure) -> str | None:
-        """The charge that failed: a new one, or the pending one of a delayed debit; None if none was tried."""
+        """Record the charge that failed: a new one, or a delayed debit's pending one; None if none was tried."""
         if not failure.charged:
             return None
         if intent["status"] == "processing":

@@ -36,7 +36,7 @@ class RateLimits:
     """Admits or refuses calls. A refused call does not count against the limit, but is seen in `most_per_second`."""
 
     def __init__(self, per_endpoint: int, total: int, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """A limit of 0 is no limit."""
+        """Set the calls per second; 0 is no limit."""
         self.per_endpoint = per_endpoint
         self.total = total
         self._monotonic = monotonic
@@ -61,7 +61,7 @@ class RateLimits:
         self._admitted[_TOTAL].add(now)
 
     def most_per_second(self) -> dict[str, int]:
-        """The most calls, refused ones included, that arrived in any one second, per endpoint and in total."""
+        """Return the most calls, refused ones included, that arrived in any one second, per endpoint and in total."""
         return {endpoint: window.most for endpoint, window in self._seen.items()}
 
     def reset_counts(self) -> None:

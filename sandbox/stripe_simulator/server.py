@@ -32,7 +32,7 @@ class _CuttableProtocol(HttpToolsProtocol):
 
 
 def build_server(config: Config) -> AnnouncingServer:
-    """A server for this configuration, not yet running."""
+    """Make a server for this configuration, not yet running."""
     return AnnouncingServer(
         uvicorn.Config(
             create_app(config),

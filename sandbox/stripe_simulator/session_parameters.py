@@ -23,13 +23,13 @@ _UI_MODES = frozenset({"hosted_page", "embedded_page", "elements", "form"})
 _MODES = frozenset({"payment", "setup", "subscription"})
 
 _SIMULATED = frozenset(
-    "allowed_payment_method_types automatic_tax billing_address_collection cancel_url client_reference_id currency "
+    "allowed_payment_method_types automatic_tax billing_address_collection cancel_url client_reference_id currency "  # noqa: SIM905 - a list of words
     "customer_creation customer_email excluded_payment_method_types expand expires_at line_items locale metadata mode "
     "origin_context payment_intent_data payment_method_types redirect_on_completion return_url submit_type "
     "success_url ui_mode".split()
 )
 _NOT_SIMULATED = frozenset(
-    "adaptive_pricing after_expiration allow_promotion_codes branding_settings consent_collection custom_fields "
+    "adaptive_pricing after_expiration allow_promotion_codes branding_settings consent_collection custom_fields "  # noqa: SIM905 - a list of words
     "custom_text customer customer_account customer_update discounts integration_identifier invoice_creation "
     "managed_payments name_collection optional_items payment_method_collection payment_method_configuration "
     "payment_method_data payment_method_options permissions phone_number_collection saved_payment_method_options "
@@ -37,7 +37,7 @@ _NOT_SIMULATED = frozenset(
     "wallet_options".split()
 )
 _PAYMENT_INTENT_DATA = frozenset(
-    "capture_method description metadata receipt_email statement_descriptor statement_descriptor_suffix "
+    "capture_method description metadata receipt_email statement_descriptor statement_descriptor_suffix "  # noqa: SIM905 - a list of words
     "transfer_group".split()
 )
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from sandbox.stripe_simulator.ids import Ids
     from sandbox.stripe_simulator.payments import Payments
     from sandbox.stripe_simulator.session_parameters import SessionRequest
-    from sandbox.stripe_simulator.state import Store
+    from sandbox.stripe_simulator.state import Json, Store
 
 
 class Sessions:
     """Creates and expires sessions. Completing one is what Payments does."""
 
     def __init__(
-        self, config: Config, clock: Clock, ids: Ids, store: Store, events: Events, payments: Payments
+        self, config: Config, clock: Clock, ids: Ids, store: Store, events: Events, *, payments: Payments
     ) -> None:
         self._config = config
         self._clock = clock
@@ -42,19 +42,26 @@ class Sessions:
         client_secret = None if hosted else self._ids.secret_of(session_id)
         session = session_object(session_id, request, created, url, client_secret)
         session["payment_link"] = payment_link
-        items = line_item_objects(request.line_items, self._ids, created)
-        record = SessionRecord(session, request, items)
+        record = SessionRecord(session, request)
         self._store.sessions.add(record)
         self._clock.at(request.expires_at, lambda: self._expire_when_due(record))
         return record
+
+    def line_items(self, record: SessionRecord) -> Json:
+        """Return the session's line items as a list object; the same at every call."""
+        if record.line_items is None:
+            created = int(record.object["created"])
+            record.line_items = line_item_objects(record.request.line_items, self._ids, created)
+        url = f"/v1/checkout/sessions/{record.id}/line_items"
+        return {"object": "list", "data": record.line_items, "has_more": False, "url": url}
 
     def expire(self, record: SessionRecord, cause: Cause = CUSTOMER) -> None:
         """End an open session. Raises ApiError (400) for any other."""
         session = record.object
         if not record.is_open:
             message = (
-                'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of '
-                f"{session['status']}."
+                'Only Checkout Sessions with a status in ["open"] can be expired. '
+                f"This Checkout Session has a status of {session['status']}."
             )
             raise ApiError(400, message, executed=True)
         session["status"] = "expired"

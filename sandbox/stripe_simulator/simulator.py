@@ -34,7 +34,7 @@ class Simulator:
         self.webhooks = Webhooks(config, self.clock, self.ids.random)
         self.events = Events(config, self.clock, self.ids, self.store, self.webhooks)
         self.payments = Payments(config, self.clock, self.ids, self.store, self.events)
-        self.sessions = Sessions(config, self.clock, self.ids, self.store, self.events, self.payments)
+        self.sessions = Sessions(config, self.clock, self.ids, self.store, self.events, payments=self.payments)
 
     def run_once(self) -> int:
         """Do what is due now, and say how much that was."""

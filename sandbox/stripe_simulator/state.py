@@ -6,6 +6,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import orjson
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -20,8 +22,13 @@ Item = TypeVar("Item")
 class Collection(Generic[Item]):
     """Objects of one kind by id and by order of creation; `created` never decreases along the order."""
 
-    def __init__(self, view: Callable[[Item], Json]) -> None:
+    def __init__(
+        self, view: Callable[[Item], Json], item_id: Callable[[Item], str], created: Callable[[Item], int]
+    ) -> None:
+        """`view` is the object as the API shows it; the other two are what can be known without making it."""
         self.view = view
+        self._id = item_id
+        self._created = created
         self._items: list[Item] = []
         self._positions: dict[str, int] = {}
 
@@ -32,7 +39,7 @@ class Collection(Generic[Item]):
         return iter(self._items)
 
     def add(self, item: Item) -> None:
-        self._positions[self.view(item)["id"]] = len(self._items)
+        self._positions[self._id(item)] = len(self._items)
         self._items.append(item)
 
     def get(self, item_id: str) -> Item | None:
@@ -49,8 +56,8 @@ class Collection(Generic[Item]):
         return self._items[position]
 
     def first_since(self, created: int) -> int:
-        """The position of the first item that was created at this time or later."""
-        return bisect_left(self._items, created, key=lambda item: int(self.view(item)["created"]))
+        """Find the position of the first item that was created at this time or later."""
+        return bisect_left(self._items, created, key=self._created)
 
 
 @dataclass(slots=True)
@@ -59,7 +66,8 @@ class SessionRecord:
 
     object: Json
     request: SessionRequest
-    line_items: list[Json]
+    # Made when they are first asked for.
+    line_items: list[Json] | None = None
     # Confirmations so far: a form rendered before the last one is stale, so a double click does nothing.
     confirmations: int = 0
     # The instrument that waits for 3-D Secure, for the bank's page or for its settlement.
@@ -79,20 +87,34 @@ class SessionRecord:
 
 @dataclass(slots=True)
 class EventRecord:
-    """An event, the bytes that are sent for it, and how its delivery went."""
+    """An event: the bytes that are sent for it, which are also its snapshot, and how its delivery goes."""
 
-    object: Json
+    id: str
+    type: str
+    created: int
     body: bytes
-    failed_attempts: int = 0
-    delivered: int = 0
+    pending_webhooks: int
+
+    def view(self) -> Json:
+        event: Json = orjson.loads(self.body)
+        event["pending_webhooks"] = self.pending_webhooks
+        return event
+
+
+def _json_collection() -> Collection[Json]:
+    return Collection(lambda item: item, lambda item: str(item["id"]), lambda item: int(item["created"]))
 
 
 class Store:
     """All objects."""
 
     def __init__(self) -> None:
-        self.sessions: Collection[SessionRecord] = Collection(lambda record: record.object)
-        self.payment_intents: Collection[Json] = Collection(lambda intent: intent)
-        self.charges: Collection[Json] = Collection(lambda charge: charge)
-        self.events: Collection[EventRecord] = Collection(lambda record: record.object)
+        self.sessions: Collection[SessionRecord] = Collection(
+            lambda record: record.object, lambda record: record.id, lambda record: int(record.object["created"])
+        )
+        self.payment_intents = _json_collection()
+        self.charges = _json_collection()
+        self.events: Collection[EventRecord] = Collection(
+            EventRecord.view, lambda record: record.id, lambda record: record.created
+        )
         self.session_of_payment_intent: dict[str, str] = {}

@@ -9,9 +9,25 @@ if TYPE_CHECKING:
     from sandbox.stripe_simulator.simulator import Simulator
     from sandbox.stripe_simulator.state import Json, SessionRecord
 
+_SHOWN = (
+    "id",
+    "mode",
+    "status",
+    "payment_status",
+    "amount_total",
+    "currency",
+    "payment_intent",
+    "url",
+    "client_secret",
+    "client_reference_id",
+    "metadata",
+    "created",
+    "expires_at",
+)
+
 
 def statistics(simulator: Simulator) -> Json:
-    """Calls, limits, sessions, money, events and webhooks."""
+    """Count calls, limits, sessions, money, events and webhooks."""
     store = simulator.store
     limits = simulator.limits
     return {
@@ -26,7 +42,7 @@ def statistics(simulator: Simulator) -> Json:
         "open_sessions_per_order": Counter(_order_id(record) for record in store.sessions if record.is_open),
         "payments": _money(simulator),
         "payment_intents": Counter(intent["status"] for intent in store.payment_intents),
-        "events": Counter(record.object["type"] for record in store.events),
+        "events": Counter(record.type for record in store.events),
         "webhooks": {**simulator.webhooks.counts, **simulator.webhooks.backlog()},
     }
 
@@ -34,9 +50,8 @@ def statistics(simulator: Simulator) -> Json:
 def session_row(record: SessionRecord) -> Json:
     """One session as a script needs it; `order_id` is the one in its metadata."""
     session = record.object
-    names = "id status payment_status amount_total currency payment_intent url client_secret metadata created".split()
     return {
-        **{name: session[name] for name in (*names, "expires_at", "client_reference_id", "mode")},
+        **{name: session[name] for name in _SHOWN},
         "order_id": _order_id(record),
         "error": record.error,
         "confirmations": record.confirmations,

@@ -52,4 +52,5 @@ def _fits(name: str, value: Any, present: Any) -> bool:  # Any: JSON
 
 
 def options_of(config: Config) -> WebhookOptions:
+    """Start from the settings, without faults."""
     return WebhookOptions(config.webhook_url, list(config.webhook_secrets), sorted(config.enabled_events))

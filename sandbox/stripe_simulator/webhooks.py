@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from sandbox.stripe_simulator.background import end_on_bug
 from sandbox.stripe_simulator.webhook_options import options_of
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ class Delivery:
     record: EventRecord
     begun: float
     attempts: int = 0
-
-    @property
-    def event_id(self) -> str:
-        return str(self.record.object["id"])
 
 
 def signature_header(body: bytes, secrets: list[str], timestamp: int) -> str:
@@ -75,12 +72,12 @@ class Webhooks:
         self._session = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT)
 
     async def stop(self) -> None:
+        session, self._session = self._session, None  # nothing more is started
         for task in list(self._sending):
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-        self._session = None
+        if session is not None:
+            await session.close()
 
     def subscribed(self, event_type: str) -> bool:
         """Whether an endpoint exists that wants this type."""
@@ -89,12 +86,11 @@ class Webhooks:
     def send(self, record: EventRecord) -> None:
         """Begin to deliver a new event, with the faults that are set."""
         options = self.options
-        if options.drop_probability and self._random.random() < options.drop_probability:
-            self.counts["dropped"] += 1
-        elif record.object["type"] in options.drop_types:
+        by_chance = bool(options.drop_probability) and self._random.random() < options.drop_probability
+        if by_chance or record.type in options.drop_types:
             self.counts["dropped"] += 1
         else:
-            self._first_attempts[str(record.object["id"])] = asyncio.Event()
+            self._first_attempts[record.id] = asyncio.Event()
             self._begin(record)
             if options.duplicate_probability and self._random.random() < options.duplicate_probability:
                 self.counts["duplicated"] += 1
@@ -136,8 +132,8 @@ class Webhooks:
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
-        if not task.cancelled() and task.exception() is None:
-            self.pump()
+        end_on_bug(task)
+        self.pump()
 
     def _begin(self, record: EventRecord) -> None:
         options = self.options
@@ -171,16 +167,14 @@ class Webhooks:
         delivery.attempts += 1
         self.counts["attempts"] += 1
         succeeded = await self._post(session, delivery.record.body)
-        answered = self._first_attempts.pop(delivery.event_id, None)
+        answered = self._first_attempts.pop(delivery.record.id, None)
         if answered is not None:
             answered.set()
         if succeeded:
             self.counts["delivered"] += 1
-            delivery.record.delivered += 1
-            delivery.record.object["pending_webhooks"] = 0
-            return
-        delivery.record.failed_attempts += 1
-        self._retry(delivery)
+            delivery.record.pending_webhooks = 0
+        else:
+            self._retry(delivery)
 
     def _retry(self, delivery: Delivery) -> None:
         config = self._config

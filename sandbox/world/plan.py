@@ -99,6 +99,7 @@ def _simulator(options: WorldOptions, credentials: Credentials, addresses: Addre
     settings = {
         "SIMULATOR_HOST": LOOPBACK,
         "SIMULATOR_PORT": str(port),
+        "SIMULATOR_MERCHANT_NAME": "Small Kettle",
         "SIMULATOR_SECRET_KEY": credentials.stripe_secret_key,
         "SIMULATOR_WEBHOOK_URL": f"{addresses.api_url}/webhooks/stripe",
         "SIMULATOR_WEBHOOK_SECRET": addresses.webhook_secret,

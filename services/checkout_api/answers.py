@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from payonce.domain.commands import RegisterPayment
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 from payonce.domain.terms import Terms
 from services.checkout_api.links import Links
 from services.checkout_api.payloads import PaymentOrder
@@ -36,23 +36,25 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def conflict(order: OrderView | None, terms: Terms, body_hash: str) -> Problem | None:
+def conflict(order: OrderRow | None, terms: Terms, body_hash: str) -> Problem | None:
     """Return the 409 if the reference is known with another body, naming what differs."""
     if order is None or order.body_hash is None or order.body_hash == body_hash:
         return None
-    names = [name for name in _COMPARED if getattr(order, name) != getattr(terms, name)] or ["body"]
+    # A token may be known before its command: then only the hash says that the bodies differ, not where.
+    known = order.client_id is not None
+    names = [name for name in _COMPARED if known and getattr(order, name) != getattr(terms, name)] or ["body"]
     errors = [FieldError(field=name, detail="differs from the order that has this reference") for name in names]
     detail = f"the reference {terms.reference!r} is taken by an order that differs in: {', '.join(names)}"
     return Problem(409, "reference_conflict", detail, errors=errors)
 
 
-def is_known(order: OrderView | None, body_hash: str) -> bool:
+def is_known(order: OrderRow | None, body_hash: str) -> bool:
     """Return whether there is more to say about a posted body than `created`."""
     return order is not None and order.body_hash is not None and (order.body_hash != body_hash or _is_beyond(order))
 
 
 def answer_to_post(
-    order: OrderView | None, command: RegisterPayment, links: Links, *, now: float, waited_seconds: int | None
+    order: OrderRow | None, command: RegisterPayment, links: Links, *, now: float, waited_seconds: int | None
 ) -> Answer:
     """Return 201 with the hosted page to who waited for it, 200 for any other known status, else 202."""
     location = {"Location": links.order(command.order_id)}
@@ -64,7 +66,7 @@ def answer_to_post(
     return Answer(status, document, {**location, **applied})
 
 
-def shown(order: OrderView, links: Links, *, now: float) -> PaymentOrder | None:
+def shown(order: OrderRow, links: Links, *, now: float) -> PaymentOrder | None:
     """Return the order for its client, None while the client's own fields are not known yet."""
     known = (order.reference, order.body_hash, order.amount, order.currency, order.redirect_url)
     if any(value is None for value in known):
@@ -84,7 +86,7 @@ def shown(order: OrderView, links: Links, *, now: float) -> PaymentOrder | None:
     )
 
 
-def _is_beyond(order: OrderView) -> bool:
+def _is_beyond(order: OrderRow) -> bool:
     return order.status != "created"
 
 

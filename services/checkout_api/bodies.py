@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.checkout_api.problems import Problem
 
 API_LIMIT_BYTES = 64 * 1024
+#: Longest wait for a body that trickles in.
+BODY_SECONDS = 20.0
+#: The rest of such a body is not read, so the connection is of no more use.
+_CLOSE = {"Connection": "close"}
 _JSON_PREFIX = "/v1/"
 _BODIED = {"POST", "PUT", "PATCH", "DELETE"}
 
 
-class TooLarge(Exception):
-    """The body is larger than the limit; nothing of it is used."""
+async def read_body(receive: Receive, limit_bytes: int, seconds: float = BODY_SECONDS) -> bytes:
+    """Return the whole body.
+
+    Raises Problem: 413 at the first byte above the limit, 408 when the time is over. Raises ClientDisconnect if the
+    caller left.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(receive, limit_bytes)
+    except TimeoutError as error:
+        detail = f"the body did not arrive within {seconds:g} s"
+        raise Problem(408, "body_too_slow", detail, headers=_CLOSE) from error
 
 
-async def read_body(receive: Receive, limit_bytes: int) -> bytes:
-    """Return the whole body. Raises TooLarge at the first byte above the limit, ClientDisconnect if the caller left."""
+async def _read(receive: Receive, limit_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -27,16 +42,11 @@ async def read_body(receive: Receive, limit_bytes: int) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit_bytes:
-            raise TooLarge
+            detail = f"the body is larger than {limit_bytes} bytes"
+            raise Problem(413, "body_too_large", detail, headers=_CLOSE)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks) if len(chunks) > 1 else chunk
-
-
-def too_large(limit_bytes: int) -> Problem:
-    """Return the problem of a body above the limit."""
-    close = {"Connection": "close"}  # the rest of the body is not read
-    return Problem(413, "body_too_large", f"the body is larger than {limit_bytes} bytes", headers=close)
 
 
 class BoundedJson:
@@ -52,8 +62,8 @@ class BoundedJson:
             return
         try:
             body = await read_body(receive, API_LIMIT_BYTES)
-        except TooLarge:
-            await too_large(API_LIMIT_BYTES).response()(scope, receive, send)
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
             return
         except ClientDisconnect:
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 from services.checkout_api.dependencies import Parts
 from services.checkout_api.links import Links
 from services.checkout_api.parameters import OrderId, Since, Token
@@ -19,7 +19,7 @@ _HOLD_SECONDS = 5.0
 router = APIRouter(tags=["customer"])
 
 
-def at_checkout(order: OrderView | None, token: str, links: Links, now: float) -> Decision:
+def at_checkout(order: OrderRow | None, token: str, links: Links, now: float) -> Decision:
     """Decide what a checkout link shows. Pure."""
     belonging = belongs(order, token, links)
     if belonging != "yes":
@@ -50,7 +50,7 @@ async def checkout(
         hold_seconds=_HOLD_SECONDS,
     )
 
-    def decide(order: OrderView | None) -> Decision:
+    def decide(order: OrderRow | None) -> Decision:
         return at_checkout(order, t, parts.links, parts.clock.now())
 
     return await receive(visit, parts, decide, lambda decision: decision != "wait")

@@ -29,7 +29,10 @@ class ClientsSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The parts. `verify_signature` is None when no webhook secret is set: the endpoint is off then."""
+    """The parts. `verify_signature` is None when no webhook secret is set: the endpoint is off then.
+
+    Customers, who may be anyone, wait in a room of their own (`visited`), so that they cannot take the clients' seats.
+    """
 
     producer: LogProducer
     broker: Broker
@@ -43,11 +46,18 @@ class Dependencies:
     session_lifetime_seconds: int
     publish_seconds: float = PUBLISH_SECONDS
     orders: Orders = field(init=False)
+    visited: Orders = field(init=False)
     rate_limit: RateLimit = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "orders", Orders(self.reads, self.watch, self.clock))
+        object.__setattr__(self, "visited", Orders(self.reads, self.watch, self.clock))
         object.__setattr__(self, "rate_limit", RateLimit(self.clock))
+
+    def stop_waiting(self) -> None:
+        """Let whoever waits be answered within a second: the process is about to end."""
+        self.orders.stop_waiting()
+        self.visited.stop_waiting()
 
 
 async def _of_application(request: Request) -> Dependencies:

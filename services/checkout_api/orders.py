@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from payonce.codec import outgoing
 from payonce.domain.commands import RegisterPayment
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 from payonce.domain.terms import order_id_of
 from payonce.ports import PublishFailed, StoreUnavailable
 from services.checkout_api.access import Reader, Writer
@@ -36,7 +36,7 @@ log = structlog.get_logger()
         202: {"description": "In the log; the hosted page follows"},
         201: {"model": PaymentOrder, "description": "Registered: only with `Prefer: wait=N`"},
         200: {"model": PaymentOrder, "description": "Known already, with its status"},
-        **documented(400, 401, 403, 409, 413, 415, 422, 429, 503),
+        **documented(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
     },
 )
 async def create_payment_order(
@@ -87,7 +87,7 @@ async def list_payment_orders(
     return Response(page.model_dump_json(), media_type="application/json")
 
 
-async def _known(parts: Dependencies, command: RegisterPayment) -> OrderView | None:
+async def _known(parts: Dependencies, command: RegisterPayment) -> OrderRow | None:
     """Return the order if PostgreSQL can say; accepting an order never depends on it."""
     try:
         return await parts.orders.now(command.order_id)
@@ -95,7 +95,7 @@ async def _known(parts: Dependencies, command: RegisterPayment) -> OrderView | N
         return None
 
 
-async def _outcome(parts: Dependencies, command: RegisterPayment, seconds: int) -> OrderView | None:
+async def _outcome(parts: Dependencies, command: RegisterPayment, seconds: int) -> OrderRow | None:
     try:
         return await parts.orders.when(
             command.order_id, lambda order: is_known(order, command.body_hash), seconds=seconds
@@ -123,7 +123,7 @@ async def _shown_to(client: Client, order_id: str, parts: Dependencies) -> Payme
     return shown(order, parts.links, now=parts.clock.now())
 
 
-def _refuse_conflict(order: OrderView | None, command: RegisterPayment) -> None:
+def _refuse_conflict(order: OrderRow | None, command: RegisterPayment) -> None:
     if problem := conflict(order, command.terms, command.body_hash):
         raise problem
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 
 
 class OrderReads(Protocol):
     """Reads of payment_order."""
 
-    async def order(self, order_id: str) -> OrderView | None:
+    async def order(self, order_id: str) -> OrderRow | None:
         """Return the order as it is committed now, None if it is not folded yet.
 
         Raises StoreUnavailable within a second or two when PostgreSQL does not answer.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from payonce.domain.order_view import UNDECIDED_STATUSES, OrderView
+from payonce.domain.order_row import UNDECIDED_STATUSES, OrderRow
 from services.checkout_api.dependencies import Parts
 from services.checkout_api.links import Links
 from services.checkout_api.parameters import OrderId, Since, Token
@@ -18,7 +18,7 @@ _HOLD_SECONDS = 3.0
 router = APIRouter(tags=["customer"])
 
 
-def at_return(order: OrderView | None, token: str, links: Links, *, cancelled: bool) -> Decision:
+def at_return(order: OrderRow | None, token: str, links: Links, *, cancelled: bool) -> Decision:
     """Decide what the shop is told. Pure.
 
     After leaving without paying it is the order's own status, not `pending`: nobody is waiting for a payment.
@@ -51,7 +51,7 @@ async def come_back(
         hold_seconds=_HOLD_SECONDS,
     )
 
-    def decide(order: OrderView | None) -> Decision:
+    def decide(order: OrderRow | None) -> Decision:
         return at_return(order, t, parts.links, cancelled=cancelled)
 
     def is_enough(decision: Decision) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from payonce.domain.order_view import UNDECIDED_STATUSES, OrderView
+from payonce.domain.order_row import UNDECIDED_STATUSES, OrderRow
 from services.checkout_api.clients import Client
 from services.checkout_api.links import return_signature, with_parameters
 
@@ -10,12 +10,12 @@ from services.checkout_api.links import return_signature, with_parameters
 PENDING = "pending"
 
 
-def returned_status(order: OrderView) -> str:
+def returned_status(order: OrderRow) -> str:
     """Return what a customer who has finished is told: `pending` until the PSP has spoken."""
     return PENDING if order.status in UNDECIDED_STATUSES else order.status
 
 
-def return_url(order: OrderView, client: Client, status: str, now: float) -> str | None:
+def return_url(order: OrderRow, client: Client, status: str, now: float) -> str | None:
     """Return the client's redirect URL with the signed status; None while the client's own fields are not known."""
     if order.redirect_url is None or order.reference is None or order.amount is None or order.currency is None:
         return None

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from fastapi import Response
 
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 from payonce.ports import StoreUnavailable
 from services.checkout_api import pages
 from services.checkout_api.dependencies import Dependencies
@@ -43,7 +43,7 @@ class ShowPage:
 class BackToShop:
     """The customer goes back, and the shop is told this status."""
 
-    order: OrderView
+    order: OrderRow
     status: str
 
 
@@ -73,7 +73,7 @@ class Visit:
 async def receive(
     visit: Visit,
     parts: Dependencies,
-    decide: Callable[[OrderView | None], Decision],
+    decide: Callable[[OrderRow | None], Decision],
     is_enough: Callable[[Decision], bool],
 ) -> Response:
     """Hold the visit until the decision is enough or its time is over, then answer it. Never raises."""
@@ -81,7 +81,7 @@ async def receive(
         return pages.not_found()
     began = visit.began(parts.clock.now())
     try:
-        order = await parts.orders.when(
+        order = await parts.visited.when(
             visit.order_id, lambda found: is_enough(decide(found)), seconds=visit.hold_seconds
         )
     except StoreUnavailable:
@@ -94,14 +94,14 @@ async def receive(
     return pages.see_other(decision.url) if isinstance(decision, ShowPage) else _back_to_shop(decision, parts)
 
 
-def belongs(order: OrderView | None, token: str, links: Links) -> Literal["wait", "not_found", "yes"]:
+def belongs(order: OrderRow | None, token: str, links: Links) -> Literal["wait", "not_found", "yes"]:
     """Return whether the link is one of this order and body; `wait` while the body is not known."""
     if order is None or order.body_hash is None:
         return "wait"
     return "yes" if links.opens(token, order.order_id, order.body_hash) else "not_found"
 
 
-def _wait(visit: Visit, parts: Dependencies, order: OrderView | None, began: int, status: int = 200) -> Response:
+def _wait(visit: Visit, parts: Dependencies, order: OrderRow | None, began: int, status: int = 200) -> Response:
     if parts.clock.now() - began >= GIVE_UP_SECONDS:
         return pages.gave_up((order and order.reference) or visit.order_id, visit.path)
     return pages.waiting(visit.order_id, visit.message, f"{visit.path}&since={began}", status)

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 from payonce.ports import Clock, StoreUnavailable
 from services.checkout_api.limits import WaitingRoom
 from services.checkout_api.ports import OrderReads, OrderWatch
 
 #: A hint may be lost, so a waiter reads again after this long even if it has heard nothing.
 REREAD_SECONDS = 1.0
-#: Waiting requests at once; beyond that a request is answered with what is known now.
+#: Waiting requests at once in one room; beyond that a request is answered with what is known now.
 SEATS = 2_000
 
 
@@ -25,16 +25,21 @@ class Orders:
         self._watch = watch
         self._clock = clock
         self._room = WaitingRoom(seats)
+        self._closing = False
 
-    async def now(self, order_id: str) -> OrderView | None:
+    def stop_waiting(self) -> None:
+        """Let whoever waits be answered within a second with what is known then."""
+        self._closing = True
+
+    async def now(self, order_id: str) -> OrderRow | None:
         """Return the order, None if it is not folded yet. Raises StoreUnavailable, at once if that is known already."""
         if not self._watch.healthy:
             raise StoreUnavailable("PostgreSQL is away")
         return await self._reads.order(order_id)
 
     async def when(
-        self, order_id: str, settled: Callable[[OrderView | None], bool], *, seconds: float
-    ) -> OrderView | None:
+        self, order_id: str, settled: Callable[[OrderRow | None], bool], *, seconds: float
+    ) -> OrderRow | None:
         """Return the order once `settled` says so, or as it is when the time is over.
 
         Raises StoreUnavailable if it cannot be read when the time is over.
@@ -43,7 +48,7 @@ class Orders:
         with self._watch.waiter(order_id) as waiter, self._room.seat() as seated:
             while True:
                 left = deadline - self._clock.monotonic()
-                last_look = left <= 0 or not seated
+                last_look = left <= 0 or not seated or self._closing
                 try:
                     order = await self.now(order_id)
                     if last_look or settled(order):

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from payonce import telemetry
 from payonce.codec import webhook_record
 from payonce.ports import PublishFailed
-from services.checkout_api.bodies import TooLarge, read_body, too_large
+from services.checkout_api.bodies import read_body
 from services.checkout_api.dependencies import Dependencies
 from services.checkout_api.parameters import ORDER_ID
 from services.checkout_api.ports import SignatureCheck
@@ -67,10 +67,7 @@ class WebhookDoor:
     async def _accept(self, scope: Scope, receive: Receive, verify: SignatureCheck) -> None:
         if scope["method"] != "POST":
             raise Problem(405, "method_not_allowed", "webhooks are posted", headers={"Allow": "POST"})
-        try:
-            body = await read_body(receive, LIMIT_BYTES)
-        except TooLarge as error:
-            raise too_large(LIMIT_BYTES) from error
+        body = await read_body(receive, LIMIT_BYTES)
         if not verify(body, _signature(scope)):
             raise Problem(400, "bad_signature", "no live secret signed exactly this body within the last minutes")
         event = _event(body)

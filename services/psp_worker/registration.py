@@ -97,6 +97,7 @@ def rejection(command: RegisterPayment, reason: RejectionReason, detail: str) ->
         attempt=command.attempt,
         body_hash=command.body_hash,
         command_id=command.command_id,
+        command_type="RegisterPayment",
         reason=reason,
         detail=detail,
     )

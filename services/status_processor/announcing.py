@@ -11,6 +11,7 @@ from typing import Any
 from payonce.codec import encode_body
 from payonce.domain.events import OrderStatusChanged
 from payonce.domain.order import OrderView, view
+from payonce.domain.terms import Terms
 from payonce.ports import OrderChange, StoredOrder
 
 
@@ -20,12 +21,14 @@ def change_of(stored: StoredOrder, facts: Mapping[str, Any]) -> OrderChange:
     The version moves only with an announcement: past the last one and past the database's clock, so that it never goes
     back, not even after a restore from a backup.
     """
-    after = view(facts)
+    order = view(facts)
+    columns = columns_of(order)
+    terms = order.terms
+    if terms is None or (stored.version and _is_as_announced(stored, columns)):
+        return OrderChange(stored.order_id, facts, columns, stored.version, None)
     version = max(stored.version + 1, stored.clock_ms)
-    announcement = _announcement(stored.order_id, after, version, stored.clock_ms)
-    if announcement is None or _same_public_state(stored, after):
-        return OrderChange(stored.order_id, facts, columns_of(after), stored.version, None)
-    return OrderChange(stored.order_id, facts, columns_of(after), version, encode_body(announcement))
+    announcement = _announcement(stored.order_id, order, terms, version=version, changed_at=stored.clock_ms // 1000)
+    return OrderChange(stored.order_id, facts, columns, version, encode_body(announcement))
 
 
 def columns_of(order: OrderView) -> dict[str, Any]:
@@ -56,18 +59,14 @@ def columns_of(order: OrderView) -> dict[str, Any]:
     }
 
 
-def _same_public_state(stored: StoredOrder, after: OrderView) -> bool:
-    """Compare what two announcements would say; before the first one there is nothing to compare with."""
-    if stored.version == 0:
-        return False
-    before = _announcement(stored.order_id, view(stored.facts), 0, 0)
-    return before == _announcement(stored.order_id, after, 0, 0)
+def _is_as_announced(stored: StoredOrder, columns: Mapping[str, Any]) -> bool:
+    """Compare with what was written, not with what the old facts would say: the rules may have changed meanwhile."""
+    return all(columns[name] == value for name, value in stored.public.items())
 
 
-def _announcement(order_id: str, order: OrderView, version: int, clock_ms: int) -> OrderStatusChanged | None:
-    terms = order.terms
-    if terms is None:
-        return None
+def _announcement(
+    order_id: str, order: OrderView, terms: Terms, *, version: int, changed_at: int
+) -> OrderStatusChanged:
     return OrderStatusChanged(
         order_id=order_id,
         version=version,
@@ -84,5 +83,5 @@ def _announcement(order_id: str, order: OrderView, version: int, clock_ms: int) 
         amount_refunded=order.amount_refunded,
         amount_disputed=order.amount_disputed,
         flags=tuple(order.flags),
-        changed_at=clock_ms // 1000,
+        changed_at=changed_at,
     )

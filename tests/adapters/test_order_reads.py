@@ -64,7 +64,7 @@ def insert(engine: Engine) -> None:
             facts, version, created_at, updated_at)
         VALUES (:order_id, :client_id, :reference, :body_hash, :payment_type, :payment_method, :psp, :amount,
             :currency, :redirect_url, :status, :attempt, :psp_token, :hosted_page_url, to_timestamp(:page_expires_at),
-            :flags, {facts}, :version, to_timestamp(:created_at), to_timestamp(:updated_at))
+            :flags, {facts}, :version, to_timestamp(:created_at + 0.9), to_timestamp(:updated_at))
         ON CONFLICT DO NOTHING
     """  # noqa: S608  (constant)
     values = {name: getattr(ORDER, name) for name in ORDER.__dataclass_fields__}
@@ -72,11 +72,11 @@ def insert(engine: Engine) -> None:
         connection.execute(text(sql), {**values, "flags": list(ORDER.flags)})
 
 
-def execute(engine: Engine, sql: str, **parameters: object) -> list[int]:
+def execute(engine: Engine, sql: str, **parameters: object) -> list[object]:
+    """Return the first column of what the statement returns, if it does."""
     with engine.connect() as connection:
         result = connection.execute(text(sql), parameters)
-        found = result.all() if result.returns_rows else []
-        return [int(value) for (value,) in found if str(value).isdecimal()]
+        return [value for (value,) in result] if result.returns_rows else []
 
 
 def notify(engine: Engine, payload: str) -> None:
@@ -193,6 +193,7 @@ async def test_a_peer_that_is_alive_but_silent_is_noticed(
         pytest.skip("needs PostgreSQL's processes on this machine")
     (backend,) = execute(engine, "SELECT pid FROM pg_stat_activity WHERE application_name = :name", name=WATCH_NAME)
 
+    assert isinstance(backend, int)
     with frozen(backend):
         await until(lambda: not watch.healthy)
     await until(lambda: watch.healthy)

@@ -82,8 +82,12 @@ class Shop:
         return order
 
     def order(self, order_id: str) -> dict[str, Any]:
+        """The order as the API tells it; empty while it is not known or the API is away."""
         headers = {"Authorization": f"Bearer {self.addresses.api_key}"}
-        answer = self._http.get(f"{self.addresses.api_url}/v1/payment-orders/{order_id}", headers=headers)
+        try:
+            answer = self._http.get(f"{self.addresses.api_url}/v1/payment-orders/{order_id}", headers=headers)
+        except httpx.TransportError:
+            return {}  # the API is being restarted: ask again
         document: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
         return document
 

@@ -58,7 +58,9 @@ def test_a_process_killed_in_flight_loses_and_doubles_nothing(shop: Shop, proces
     for order_id in orders:
         assert shop.wait_for_status(order_id, "registered")
 
+    assert len(orders) == 30
     assert [1] * len(orders) == [shop.sessions_of(order_id) for order_id in orders]
+    shop.world.supervisor.wait_ready(process)
 
 
 def test_the_demo_agrees_although_every_service_is_killed_in_it() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from payonce.adapters.stripe import BadSignature, verify_signature
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 from payonce.domain.terms import Terms, body_hash_of, order_id_of
 from services.checkout_api.app import create_app
 from services.checkout_api.clients import Clients, key_hash, read_clients
@@ -142,10 +142,10 @@ def terms(client_id: str = "shop", **changes: object) -> Terms:
     return Terms(**fields)
 
 
-def row(status: str, posted: Terms | None = None, **changes: object) -> OrderView:
+def row(status: str, posted: Terms | None = None, **changes: object) -> OrderRow:
     """Return the order's row in a status; `registered` has its page."""
     known = posted or terms()
-    view = OrderView(
+    view = OrderRow(
         order_id=order_id_of(known.client_id, known.reference),
         status=status,
         attempt=1,

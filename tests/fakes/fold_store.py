@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from payonce.adapters.fold_store import PUBLIC_COLUMNS
 from payonce.ports import (
     OrderChange,
     OutboxRow,
@@ -48,6 +49,8 @@ class FakeFoldStore:
     clock_ms: Callable[[], int] = lambda: 1_800_000_000_000
     fault: Callable[[str], None] = _no_fault
     tables: Tables = field(default_factory=Tables)
+    #: Facts that contain this text are refused, as a value too large for its column would be.
+    unstorable: str = "\\u0000"
     notified: list[tuple[str, ...]] = field(default_factory=list)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -84,8 +87,9 @@ class FakeFoldTransaction:
         await self._call("lock")
         locked = {}
         for order_id in sorted(order_ids):
-            facts, _, version = self.tables.orders.setdefault(order_id, ({}, {}, 0))
-            locked[order_id] = StoredOrder(order_id, copy.deepcopy(facts), version, self._store.clock_ms())
+            facts, columns, version = self.tables.orders.setdefault(order_id, ({}, {}, 0))
+            public = {name: columns.get(name) for name in PUBLIC_COLUMNS}
+            locked[order_id] = StoredOrder(order_id, copy.deepcopy(facts), public, version, self._store.clock_ms())
         return locked
 
     async def parked_for(self, references: Sequence[str]) -> Sequence[ParkedEvent]:
@@ -98,7 +102,7 @@ class FakeFoldTransaction:
     async def save(self, changes: Sequence[OrderChange], references: Mapping[str, Reference]) -> None:
         await self._call("save")
         for change in sorted(changes, key=lambda each: each.order_id):
-            stored = _as_stored({"facts": change.facts, "columns": change.columns})
+            stored = _as_stored({"facts": change.facts, "columns": change.columns}, self._store.unstorable)
             self.tables.orders[change.order_id] = (stored["facts"], stored["columns"], change.version)
             if change.announcement is not None:
                 self.tables.last_outbox_id += 1
@@ -140,10 +144,10 @@ class FakeFoldTransaction:
         await asyncio.sleep(0)
 
 
-def _as_stored(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what jsonb and text columns would hold; like them, refuse NUL."""
+def _as_stored(row: dict[str, Any], unstorable: str) -> dict[str, Any]:
+    """Return what jsonb and text columns would hold; like them, refuse some of it."""
     text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-    if b"\\u0000" in text:
+    if unstorable.encode() in text:
         raise StoreRejected("22P05: unsupported Unicode escape sequence")
     stored: dict[str, Any] = orjson.loads(text)
     return stored

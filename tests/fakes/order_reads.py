@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 from payonce.ports import StoreUnavailable
 
 
@@ -26,20 +26,20 @@ class FakeOrders:
     """Implements the checkout API's OrderReads and OrderWatch over one dictionary."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, OrderView] = {}
+        self.rows: dict[str, OrderRow] = {}
         self.healthy = True
         self.answers = True
         self.reads = 0
         self.waiters: dict[str, list[FakeWaiter]] = {}
 
-    def put(self, order: OrderView, *, silently: bool = False) -> None:
+    def put(self, order: OrderRow, *, silently: bool = False) -> None:
         """Commit a row and tell its waiters, unless the word gets lost."""
         self.rows[order.order_id] = order
         if not silently:
             for waiter in self.waiters.get(order.order_id, []):
                 waiter.event.set()
 
-    async def order(self, order_id: str) -> OrderView | None:
+    async def order(self, order_id: str) -> OrderRow | None:
         """Return the row, or be away."""
         self.reads += 1
         if not self.answers:

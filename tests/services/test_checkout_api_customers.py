@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from payonce.domain.order_view import OrderView
+from payonce.domain.order_row import OrderRow
 from services.checkout_api.links import Links
 from tests.fakes.checkout_api import PAGE, RETURN_SECRET, World, row, terms
 from tests.fakes.virtual_clock import START
@@ -18,7 +18,7 @@ from tests.fakes.virtual_clock import START
 ORDER_ID = row("created").order_id
 
 
-def path_of(world: World, page: str = "checkout", order: OrderView | None = None) -> str:
+def path_of(world: World, page: str = "checkout", order: OrderRow | None = None) -> str:
     """Return the link that was made for the order's own body."""
     known = order or row("created")
     assert known.body_hash is not None
@@ -74,7 +74,7 @@ async def test_a_customer_who_comes_early_is_held_and_then_sent_on() -> None:
         replace(row("created"), psp_token="cs_1", hosted_page_url=PAGE),
     ],
 )
-async def test_the_page_is_never_shown_before_the_token_is_stored(order: OrderView | None) -> None:
+async def test_the_page_is_never_shown_before_the_token_is_stored(order: OrderRow | None) -> None:
     """The PSP may have the session already: as long as the row does not say so, nobody gets there."""
     world = World()
     if order is not None:

@@ -154,6 +154,27 @@ async def test_wait_never_shows_the_page_of_another_body() -> None:
     assert PAGE not in answer.text
 
 
+async def test_a_conflict_with_an_order_of_which_only_the_token_is_known_names_the_body() -> None:
+    world = World()
+    stranger = row("registered", terms(amount=1))
+    world.orders.put(replace(stranger, client_id=None, reference=None, amount=None, currency=None, redirect_url=None))
+
+    answer = await world.post()
+
+    assert answer.status_code == 409
+    assert [error["field"] for error in answer.json()["errors"]] == ["body"]
+
+
+async def test_who_waits_is_let_go_when_the_process_is_about_to_end() -> None:
+    world = World()
+    world.clock.later(2.5, world.dependencies.stop_waiting)
+
+    answer = await world.post(prefer="wait=30")
+
+    assert answer.status_code == 202
+    assert world.clock.now() - START <= 4
+
+
 async def test_wait_goes_on_while_only_the_token_and_not_the_body_is_known() -> None:
     world = World()
     world.clock.later(1, lambda: world.orders.put(replace(row("registered"), body_hash=None, client_id=None)))

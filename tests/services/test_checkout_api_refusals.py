@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.types import Message
 
+from services.checkout_api.bodies import read_body
+from services.checkout_api.problems import Problem
 from tests.fakes.checkout_api import ORDER, READER_KEY, SHOP_KEY, SLOW_KEY, World
 
 PATH = "/v1/payment-orders"
@@ -154,6 +158,17 @@ async def test_an_endless_body_without_a_length_is_413_and_not_read_to_its_end()
 
     check_problem(answer, 413)
     assert sent < 10
+
+
+async def test_a_body_that_does_not_come_is_408() -> None:
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(Problem) as caught:
+        await read_body(never, 10, seconds=0)
+
+    assert caught.value.status == 408
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])

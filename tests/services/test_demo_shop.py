@@ -165,6 +165,7 @@ async def test_from_an_empty_cart_to_paid(api: FakeCheckoutApi, customer: httpx.
     assert 'data-status="paid"' in thanks.text
     assert "a redirect is no proof of payment" in thanks.text
     assert (await customer.get(f"/status/{order_id}")).json()["status"] == "paid"
+    assert COOKIE in customer.cookies
     assert cart_in(customer).count == 0
     assert reference in (await customer.get("/orders")).text
 
@@ -308,6 +309,29 @@ async def test_a_customer_ahead_of_the_webhook_is_not_told_to_pay(
     assert (answer["status"], answer["may_pay"]) == ("pending", False)
     api.set_status("paid")
     assert (await customer.get(url[1])).json()["status"] == "paid"
+
+
+async def test_a_signed_paid_that_the_payment_service_does_not_confirm_is_not_shown(
+    api: FakeCheckoutApi, customer: httpx.AsyncClient
+) -> None:
+    """A redirect is never proof of payment: not even the one that says so itself."""
+    reference = await fill_cart(customer)
+    await customer.post("/checkout", data={"reference": reference})
+    api.set_status("registered")
+    thanks = await customer.get("/thanks", params=returned(reference, "paid"))
+
+    assert 'data-status="pending"' in thanks.text
+    assert cart_in(customer).count == 2
+
+
+async def test_a_return_while_the_payment_service_is_away_promises_nothing(
+    api: FakeCheckoutApi, customer: httpx.AsyncClient
+) -> None:
+    api.failures.append(problem(503, "away"))
+    thanks = await customer.get("/thanks", params=returned("SK-AAAAAAAAAAAAAAAA", "paid"))
+
+    assert thanks.status_code == 200
+    assert 'data-status="pending"' in thanks.text
 
 
 async def test_a_customer_who_turned_back_can_go_on_to_pay(api: FakeCheckoutApi, customer: httpx.AsyncClient) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic_settings import BaseSettings
 
 from payonce.settings import CheckoutApiSettings, PspWorkerSettings, StatusProcessorSettings
 from sandbox.world.processes import SERVICE_SETTINGS, SHARED_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SETTINGS = {
+SETTINGS: dict[str, type[BaseSettings]] = {
     "checkout_api": CheckoutApiSettings,
     "psp_worker": PspWorkerSettings,
     "status_processor": StatusProcessorSettings,

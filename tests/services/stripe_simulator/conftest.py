@@ -41,13 +41,13 @@ class Receiver:
 
     def wait(self, condition: Callable[[list[Received]], bool], seconds: float = 20) -> list[Received]:
         with self.changed:
-            arrived = self.changed.wait_for(lambda: condition(self.received), seconds)
+            arrived: bool = self.changed.wait_for(lambda: condition(self.received), seconds)
             assert arrived, f"received only {[item.event['type'] for item in self.received]}"
             return list(self.received)
 
     def wait_for_type(self, event_type: str, count: int = 1) -> list[Received]:
         def enough(received: list[Received]) -> bool:
-            return sum(item.event["type"] == event_type for item in received) >= count
+            return len([item for item in received if item.event["type"] == event_type]) >= count
 
         return [item for item in self.wait(enough) if item.event["type"] == event_type]
 
@@ -60,7 +60,7 @@ def running_receiver() -> Iterator[Receiver]:
     receiver.gate.set()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the base class's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             with receiver.changed:
                 status = receiver.statuses.pop(0) if receiver.statuses else 200
@@ -96,7 +96,7 @@ def client_of(simulator: SimulatorServer, key: str = "sk_test_payonce") -> Itera
             key, base_addresses={"api": simulator.url}, http_client=http_client, max_network_retries=0
         )
     finally:
-        http_client.close()
+        http_client.close()  # type: ignore[no-untyped-call]  # the SDK's
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -107,21 +107,32 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
         threading.Event().wait(0.005)
 
 
-@pytest.fixture(name="config")
-def _config() -> Config:
-    """Limits off: the tests of limits set their own."""
-    return Config(rate_limit_per_endpoint=0, rate_limit_total=0, webhook_backoff_seconds=0.05, seed=7)
+# Limits off: the tests of limits set their own.
+CONFIG = Config(rate_limit_per_endpoint=0, rate_limit_total=0, webhook_backoff_seconds=0.05, seed=7)
 
 
 @pytest.fixture(name="simulator")
-def _simulator(config: Config) -> Iterator[SimulatorServer]:
-    with SimulatorServer(config) as simulator:
+def _simulator() -> Iterator[SimulatorServer]:
+    with SimulatorServer(CONFIG) as simulator:
         yield simulator
 
 
 @pytest.fixture(name="client")
 def _client(simulator: SimulatorServer) -> Iterator[stripe.StripeClient]:
     with client_of(simulator) as client:
+        yield client
+
+
+@pytest.fixture(name="shared_simulator", scope="module")
+def _shared_simulator() -> Iterator[SimulatorServer]:
+    """One simulator for the tests of a module that do not mind each other's objects."""
+    with SimulatorServer(CONFIG) as simulator:
+        yield simulator
+
+
+@pytest.fixture(name="shared_client", scope="module")
+def _shared_client(shared_simulator: SimulatorServer) -> Iterator[stripe.StripeClient]:
+    with client_of(shared_simulator) as client:
         yield client
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import types
 from decimal import Decimal
 from functools import cache
 from typing import Any, ClassVar, ForwardRef, Literal, Union, get_args, get_origin
 
 from stripe import ListObject, StripeObject
+from stripe._stripe_object import UntypedStripeObject
 
 _SCALARS: dict[Any, tuple[type, ...]] = {  # Any: annotations
     int: (int,),
@@ -30,7 +30,7 @@ def findings(value: object, shape: type, path: str = "") -> list[str]:
     path = path or shape.__name__
     if not isinstance(value, dict):
         return [f"{path}: {type(value).__name__} instead of an object"]
-    fields = {name: kind for name, kind in shape.__annotations__.items() if get_origin(kind) is not ClassVar}
+    fields = {name: kind for name, kind in shape.__annotations__.items() if _origin(kind) is not ClassVar}
     found = [f"{path}.{name}: unknown field" for name in value if name not in fields]
     for name, kind in fields.items():
         if name in value:
@@ -42,44 +42,43 @@ def findings(value: object, shape: type, path: str = "") -> list[str]:
 
 def absent_fields(value: dict[str, object], shape: type) -> set[str]:
     """Nullable fields that the object does not show at all."""
-    return {name for name, kind in shape.__annotations__.items() if get_origin(kind) is not ClassVar} - set(value)
+    return {name for name, kind in shape.__annotations__.items() if _origin(kind) is not ClassVar} - set(value)
+
+
+def _origin(kind: Any) -> Any:  # Any: annotations
+    return get_origin(kind)
 
 
 def _nullable(kind: Any) -> bool:  # Any: annotations
-    return get_origin(kind) is Union and type(None) in get_args(kind)
+    return _origin(kind) is Union and type(None) in get_args(kind)
 
 
 def _faults(value: object, kind: Any, path: str, owner: type) -> list[str]:  # Any: annotations
-    origin, arguments = get_origin(kind), get_args(kind)
-    if isinstance(kind, ForwardRef):
-        return findings(value, _resolve(owner, kind.__forward_arg__), path)
-    if kind is Any or origin in {dict} or _untyped(kind):
-        return []
-    if origin in {Union, types.UnionType}:
+    origin, arguments = _origin(kind), get_args(kind)
+    if origin is Union:
         return _faults_of_union(value, arguments, path, owner)
-    if origin is Literal:
-        return [] if value in arguments else [f"{path}: {value!r} is not one of {len(arguments)} documented values"]
     if origin is list:
-        if not isinstance(value, list):
-            return [f"{path}: {type(value).__name__} instead of a list"]
-        return [
-            fault
-            for index, item in enumerate(value)
-            for fault in _faults(item, arguments[0], f"{path}[{index}]", owner)
-        ]
+        return _faults_of_list(value, arguments[0], path, owner)
     if origin is ListObject:
         return _faults_of_list_object(value, arguments[0], path, owner)
-    if kind in _SCALARS:
-        expected = _SCALARS[kind]
-        fits = isinstance(value, expected) and (kind is bool or not isinstance(value, bool))
-        return [] if fits else [f"{path}: {value!r} is not {kind.__name__}"]
-    if inspect.isclass(kind) and issubclass(kind, StripeObject):
-        return findings(value, kind, path)
-    raise TypeError(f"{path}: the checker does not know the annotation {kind!r}")
+    return _faults_of_single(value, kind, path, owner)
 
 
-def _untyped(kind: Any) -> bool:  # Any: annotations
-    return "UntypedStripeObject" in str(kind) and get_origin(kind) is not Union
+def _faults_of_single(value: object, kind: Any, path: str, owner: type) -> list[str]:  # Any: annotations
+    found: list[str] = []
+    if isinstance(kind, ForwardRef):
+        found = findings(value, _resolve(owner, kind.__forward_arg__), path)
+    elif _origin(kind) is Literal:
+        documented = get_args(kind)
+        found = [] if value in documented else [f"{path}: {value!r} is not one of {len(documented)} documented values"]
+    elif kind in _SCALARS:
+        fits = isinstance(value, _SCALARS[kind]) and (kind is bool or not isinstance(value, bool))
+        found = [] if fits else [f"{path}: {value!r} is not {kind.__name__}"]
+    elif inspect.isclass(kind) and issubclass(kind, StripeObject):
+        found = findings(value, kind, path)
+    elif kind is not Any and _origin(kind) is not UntypedStripeObject:
+        raise TypeError(f"{path}: the checker does not know the annotation {kind!r}")
+    return found
 
 
 def _faults_of_union(
@@ -88,11 +87,17 @@ def _faults_of_union(
     if value is None:
         return [] if type(None) in arguments else [f"{path}: null"]
     kinds = [kind for kind in arguments if kind is not type(None)]
-    if isinstance(value, str) and any(get_origin(kind) is Literal for kind in kinds):
+    if isinstance(value, str) and any(_origin(kind) is Literal for kind in kinds):
         # An open enum: only its documented values count here.
         kinds = [kind for kind in kinds if kind is not str]
     tried = [_faults(value, kind, path, owner) for kind in kinds]
     return min(tried, key=len)
+
+
+def _faults_of_list(value: object, kind: Any, path: str, owner: type) -> list[str]:  # Any: annotations
+    if not isinstance(value, list):
+        return [f"{path}: {type(value).__name__} instead of a list"]
+    return [fault for index, item in enumerate(value) for fault in _faults(item, kind, f"{path}[{index}]", owner)]
 
 
 def _faults_of_list_object(value: object, kind: Any, path: str, owner: type) -> list[str]:  # Any: annotations

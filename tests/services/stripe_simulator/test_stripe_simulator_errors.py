@@ -39,30 +39,30 @@ def test_another_key_is_401(simulator: SimulatorServer) -> None:
     assert "somebody" not in str(caught.value)
 
 
-def test_no_key_is_401(simulator: SimulatorServer) -> None:
-    status, _, body = request(simulator, "GET", "/v1/events", Authorization="")
+def test_no_key_is_401(shared_simulator: SimulatorServer) -> None:
+    status, _, body = request(shared_simulator, "GET", "/v1/events", Authorization="")
 
     assert status == 401
     assert b"did not provide an API key" in body
 
 
-def test_the_version_is_echoed_and_defaults_to_the_accounts(simulator: SimulatorServer) -> None:
-    _, default, _ = request(simulator, "GET", "/v1/events")
-    _, pinned, _ = request(simulator, "GET", "/v1/events", Stripe_Version="2026-09-30.endive")
+def test_the_version_is_echoed_and_defaults_to_the_accounts(shared_simulator: SimulatorServer) -> None:
+    _, default, _ = request(shared_simulator, "GET", "/v1/events")
+    _, pinned, _ = request(shared_simulator, "GET", "/v1/events", Stripe_Version="2026-09-30.endive")
 
     assert default["stripe-version"] == DEFAULT_VERSION
     assert pinned["stripe-version"] == "2026-09-30.endive"
 
 
-def test_an_unknown_version_is_400(simulator: SimulatorServer) -> None:
-    status, _, body = request(simulator, "GET", "/v1/events", Stripe_Version="2030-01-01.future")
+def test_an_unknown_version_is_400(shared_simulator: SimulatorServer) -> None:
+    status, _, body = request(shared_simulator, "GET", "/v1/events", Stripe_Version="2030-01-01.future")
 
     assert status == 400
     assert b"Invalid Stripe API version: 2030-01-01.future" in body
 
 
-def test_every_answer_has_its_own_request_id(client: stripe.StripeClient) -> None:
-    first, second = (client.v1.events.list().last_response for _ in range(2))
+def test_every_answer_has_its_own_request_id(shared_client: stripe.StripeClient) -> None:
+    first, second = (shared_client.v1.events.list().last_response for _ in range(2))
     assert first is not None
     assert second is not None
 
@@ -70,9 +70,9 @@ def test_every_answer_has_its_own_request_id(client: stripe.StripeClient) -> Non
     assert first.request_id != second.request_id
 
 
-def test_an_error_object_has_the_real_shape(client: stripe.StripeClient) -> None:
+def test_an_error_object_has_the_real_shape(shared_client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        client.v1.checkout.sessions.create(order(mode=None))
+        shared_client.v1.checkout.sessions.create(order(mode=None))
 
     error = caught.value.error
     assert error is not None
@@ -83,15 +83,15 @@ def test_an_error_object_has_the_real_shape(client: stripe.StripeClient) -> None
 
 
 @pytest.mark.parametrize("path", ["/v1/refunds", "/v1/checkout/sessions/a/b/c", "/v1/"])
-def test_an_unknown_path_is_404(simulator: SimulatorServer, path: str) -> None:
-    status, _, body = request(simulator, "GET", path)
+def test_an_unknown_path_is_404(shared_simulator: SimulatorServer, path: str) -> None:
+    status, _, body = request(shared_simulator, "GET", path)
 
     assert status == 404
     assert b"Unrecognized request URL" in body
 
 
-def test_json_is_refused(simulator: SimulatorServer) -> None:
-    status, _, body = request(simulator, "POST", "/v1/checkout/sessions", "{}", Content_Type="application/json")
+def test_json_is_refused(shared_simulator: SimulatorServer) -> None:
+    status, _, body = request(shared_simulator, "POST", "/v1/checkout/sessions", "{}", Content_Type="application/json")
 
     assert status == 400
     assert b"application/x-www-form-urlencoded" in body
@@ -100,19 +100,19 @@ def test_json_is_refused(simulator: SimulatorServer) -> None:
 @pytest.mark.parametrize(
     "body", ["a=1&a[b]=2", "a[b]=2&a=1", "a" + "[b]" * 20 + "=1", "&".join(f"k{n}=v" for n in range(3000)), "a[[=1"]
 )
-def test_a_malformed_form_is_400(simulator: SimulatorServer, body: str) -> None:
+def test_a_malformed_form_is_400(shared_simulator: SimulatorServer, body: str) -> None:
     form = "application/x-www-form-urlencoded"
-    status, _, _ = request(simulator, "POST", "/v1/checkout/sessions", body, Content_Type=form)
+    status, _, _ = request(shared_simulator, "POST", "/v1/checkout/sessions", body, Content_Type=form)
 
     assert status == 400
 
 
-def test_a_body_beyond_the_limit_is_413(simulator: SimulatorServer) -> None:
+def test_a_body_beyond_the_limit_is_413(shared_simulator: SimulatorServer) -> None:
     form = "application/x-www-form-urlencoded"
-    status, _, _ = request(simulator, "POST", "/v1/checkout/sessions", "a=" + "x" * 1_100_000, Content_Type=form)
+    status, _, _ = request(shared_simulator, "POST", "/v1/checkout/sessions", "a=" + "x" * 1_100_000, Content_Type=form)
 
     assert status == 413
 
 
-def test_health(simulator: SimulatorServer) -> None:
-    assert request(simulator, "GET", "/healthz")[2] == b"ok"
+def test_health(shared_simulator: SimulatorServer) -> None:
+    assert request(shared_simulator, "GET", "/healthz")[2] == b"ok"

@@ -25,6 +25,11 @@ def admitted(limits: RateLimits, endpoint: str) -> bool:
     return True
 
 
+def create_until_refused(client: stripe.StripeClient) -> None:
+    for _ in range(1000):
+        client.v1.checkout.sessions.create(order(), KEY)
+
+
 def test_one_endpoint_is_limited_in_any_second() -> None:
     now = [100.0]
     limits = RateLimits(per_endpoint=2, total=0, monotonic=lambda: now[0])
@@ -49,8 +54,7 @@ def test_a_call_over_the_limit_is_429_with_its_reason() -> None:
     with SimulatorServer(Config(rate_limit_per_endpoint=1, seed=1)) as simulator, client_of(simulator) as client:
         client.v1.checkout.sessions.create(order(), KEY)
         with pytest.raises(stripe.RateLimitError) as caught:
-            for _ in range(1000):
-                client.v1.checkout.sessions.create(order(), KEY)
+            create_until_refused(client)
         stats = simulator.control.stats()
 
     assert caught.value.headers is not None

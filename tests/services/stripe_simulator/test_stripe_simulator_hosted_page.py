@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -12,6 +11,7 @@ import stripe
 
 from sandbox.stripe_simulator.server import SimulatorServer
 from tests.services.stripe_simulator.conftest import Receiver, order
+from tests.services.stripe_simulator.page import Page
 
 CARD = {
     "method": "card",
@@ -20,44 +20,6 @@ CARD = {
     "expiry": "12 / 34",
     "cvc": "123",
 }
-VOID = {"meta", "input", "br", "link", "img", "hr"}
-
-
-class Page(HTMLParser):
-    """A page's forms, labels and text; remembers whether its elements close in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.wrong: list[str] = []
-        self.ids: list[str] = []
-        self.labelled: list[str] = []
-        self.inputs: list[dict[str, str]] = []
-        self.addresses: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
-        if tag not in VOID:
-            self.open.append(tag)
-        if "id" in attributes:
-            self.ids.append(attributes["id"])
-        if tag == "label":
-            self.labelled.append(attributes["for"])
-        if tag == "input":
-            self.inputs.append(attributes)
-        self.addresses += [attributes[name] for name in ("src", "href", "action") if name in attributes]
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.wrong.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def hidden(self, name: str) -> str:
-        return next(item["value"] for item in self.inputs if item.get("name") == name)
 
 
 @pytest.fixture(name="browser")
@@ -76,8 +38,10 @@ def post(browser: httpx.Client, url: str, form: dict[str, str], confirmation: in
     return browser.post(url, data={**form, "confirmation": str(confirmation)})
 
 
-def test_the_page_shows_what_is_bought_and_how_to_pay(client: stripe.StripeClient, browser: httpx.Client) -> None:
-    _, url = opened(client)
+def test_the_page_shows_what_is_bought_and_how_to_pay(
+    shared_client: stripe.StripeClient, browser: httpx.Client
+) -> None:
+    _, url = opened(shared_client)
 
     response = browser.get(url)
     page = Page(response.text)
@@ -90,9 +54,9 @@ def test_the_page_shows_what_is_bought_and_how_to_pay(client: stripe.StripeClien
 
 @pytest.mark.parametrize("card", [None, "4000002500003155"])
 def test_the_page_is_well_formed_labelled_and_self_contained(
-    client: stripe.StripeClient, browser: httpx.Client, card: str | None
+    shared_client: stripe.StripeClient, browser: httpx.Client, card: str | None
 ) -> None:
-    _, url = opened(client, cancel_url=None)
+    _, url = opened(shared_client, cancel_url=None)
     if card:
         url = post(browser, url, {**CARD, "number": card}).headers["Location"]
 
@@ -106,9 +70,9 @@ def test_the_page_is_well_formed_labelled_and_self_contained(
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
 
 
-def test_what_the_shop_wrote_is_escaped(client: stripe.StripeClient, browser: httpx.Client) -> None:
+def test_what_the_shop_wrote_is_escaped(shared_client: stripe.StripeClient, browser: httpx.Client) -> None:
     product = {"currency": "eur", "unit_amount": 100, "product_data": {"name": "<script>alert(1)</script>"}}
-    _, url = opened(client, line_items=[{"price_data": product, "quantity": 1}])
+    _, url = opened(shared_client, line_items=[{"price_data": product, "quantity": 1}])
 
     assert "<script>alert(1)" not in browser.get(url).text
 
@@ -218,32 +182,32 @@ def test_failed_authentication_leaves_the_session_open_without_a_charge(
 
 @pytest.mark.parametrize(("decision", "status"), [("approve", "complete"), ("decline", "open")])
 def test_the_bank_asks_on_its_own_page(
-    client: stripe.StripeClient, browser: httpx.Client, decision: str, status: str
+    shared_client: stripe.StripeClient, browser: httpx.Client, decision: str, status: str
 ) -> None:
-    session_id, url = opened(client)
+    session_id, url = opened(shared_client)
 
     step = post(browser, url, {"method": "ideal", "email": "jenny@example.com"}).headers["Location"]
     assert "Approve payment" in browser.get(step).text
     browser.post(step, data={"decision": decision})
 
-    assert client.v1.checkout.sessions.retrieve(session_id).status == status
+    assert shared_client.v1.checkout.sessions.retrieve(session_id).status == status
 
 
 @pytest.mark.parametrize(
     ("iban", "status"), [("DE89 3704 0044 0532 0130 00", "paid"), ("DE62370400440532013001", "unpaid")]
 )
 def test_a_delayed_debit_sends_the_customer_back_before_the_money(
-    simulator: SimulatorServer, client: stripe.StripeClient, browser: httpx.Client, iban: str, status: str
+    shared_simulator: SimulatorServer, shared_client: stripe.StripeClient, browser: httpx.Client, iban: str, status: str
 ) -> None:
-    session_id, url = opened(client)
+    session_id, url = opened(shared_client)
 
     response = post(browser, url, {"method": "sepa_debit", "email": "jenny@example.com", "account": iban})
 
     assert response.headers["Location"].startswith("http://127.0.0.1:9/ok")
     assert "being processed" in browser.get(url).text
-    assert client.v1.checkout.sessions.retrieve(session_id).payment_status == "unpaid"
-    simulator.control.advance_clock(3 * 86_400)
-    assert client.v1.checkout.sessions.retrieve(session_id).payment_status == status
+    assert shared_client.v1.checkout.sessions.retrieve(session_id).payment_status == "unpaid"
+    shared_simulator.control.advance_clock(3 * 86_400)
+    assert shared_client.v1.checkout.sessions.retrieve(session_id).payment_status == status
 
 
 @pytest.mark.parametrize(
@@ -299,20 +263,22 @@ def test_a_session_that_expires_during_3d_secure_charges_nothing(
 
 
 def test_an_elements_session_has_no_page(
-    simulator: SimulatorServer, client: stripe.StripeClient, browser: httpx.Client
+    shared_simulator: SimulatorServer, shared_client: stripe.StripeClient, browser: httpx.Client
 ) -> None:
-    session = client.v1.checkout.sessions.create(
+    session = shared_client.v1.checkout.sessions.create(
         order(ui_mode="elements", return_url="http://shop/", success_url=None, cancel_url=None)
     )
 
-    assert browser.get(f"{simulator.url}/c/pay/{session.id}").status_code == 404
+    assert browser.get(f"{shared_simulator.url}/c/pay/{session.id}").status_code == 404
 
 
-def test_an_order_of_nothing_is_confirmed_with_one_button(client: stripe.StripeClient, browser: httpx.Client) -> None:
+def test_an_order_of_nothing_is_confirmed_with_one_button(
+    shared_client: stripe.StripeClient, browser: httpx.Client
+) -> None:
     product = {"currency": "eur", "unit_amount": 0, "product_data": {"name": "Gift"}}
-    session_id, url = opened(client, line_items=[{"price_data": product, "quantity": 1}])
+    session_id, url = opened(shared_client, line_items=[{"price_data": product, "quantity": 1}])
     assert "Complete order" in browser.get(url).text
 
     post(browser, url, {"email": "jenny@example.com"})
 
-    assert client.v1.checkout.sessions.retrieve(session_id).payment_status == "no_payment_required"
+    assert shared_client.v1.checkout.sessions.retrieve(session_id).payment_status == "no_payment_required"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
 
+from sandbox.stripe_simulator.answer import Answer
+from sandbox.stripe_simulator.app import create_app
 from sandbox.stripe_simulator.clock import Clock
 from sandbox.stripe_simulator.config import Config, from_environment
 from sandbox.stripe_simulator.currency import fault_of_amount, format_amount
+from sandbox.stripe_simulator.errors import ApiError
 from sandbox.stripe_simulator.forms import decode
+from sandbox.stripe_simulator.idempotency import IdempotencyKeys
 from sandbox.stripe_simulator.ids import Ids
 from sandbox.stripe_simulator.payment_methods import Failure, card
 
@@ -100,3 +107,46 @@ def test_settings_come_from_the_environment() -> None:
 def test_a_setting_that_is_no_number_is_named() -> None:
     with pytest.raises(ValueError, match="SIMULATOR_LATENCY_MS"):
         from_environment({"SIMULATOR_LATENCY_MS": "fast"})
+
+
+def begun(keys: IdempotencyKeys, key: str, value: str, request_id: str) -> Answer | ApiError | None:
+    try:
+        return keys.begin(key, "/v1/checkout/sessions", {"value": value}, request_id)
+    except ApiError as error:
+        return error
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")), max_size=30))
+def test_a_key_has_one_answer_for_one_set_of_parameters(calls: list[tuple[str, str]]) -> None:
+    """However calls repeat and mix: each key executes once, replays to its own parameters, and refuses others."""
+    keys = IdempotencyKeys(Clock(lambda: 0.0))
+    first: dict[str, str] = {}
+    for number, (key, value) in enumerate(calls):
+        kept = begun(keys, key, value, f"req_{number}")
+        if kept is None:
+            assert key not in first
+            first[key] = value
+            keys.keep(key, Answer(200, value.encode()))
+        elif isinstance(kept, ApiError):
+            assert (kept.kind, first[key] == value) == ("idempotency_error", False)
+        else:
+            assert (kept.body, first[key]) == (value.encode(), value)
+
+
+def test_a_failed_background_task_ends_the_process(capsys: pytest.CaptureFixture[str]) -> None:
+    """A simulator whose clock or sender has died must not look alive."""
+
+    def broken() -> None:
+        raise ZeroDivisionError("broken action")
+
+    async def run() -> None:
+        clock = Clock(lambda: 0.0)
+        clock.at(0, broken)
+        async with create_app(Config(), clock).router.lifespan_context(Starlette()):
+            await asyncio.Event().wait()
+
+    with pytest.raises(SystemExit) as caught:
+        asyncio.run(run())
+
+    assert caught.value.code == 70
+    assert "broken action" in capsys.readouterr().err

@@ -20,7 +20,7 @@ def created(client: stripe.StripeClient, **changes: Any) -> str:
 
 def event_types(client: stripe.StripeClient) -> list[str]:
     """Oldest first."""
-    return [event.type for event in client.v1.events.list({"limit": 100}).data][::-1]
+    return [str(event.type) for event in client.v1.events.list({"limit": 100}).data][::-1]
 
 
 def test_a_session_expires_by_the_clock_and_says_when(simulator: SimulatorServer, client: stripe.StripeClient) -> None:

@@ -24,8 +24,8 @@ def refusal(client: stripe.StripeClient, parameters: Any) -> stripe.InvalidReque
     return caught.value
 
 
-def test_a_created_session_is_open_and_has_no_payment_intent(client: stripe.StripeClient) -> None:
-    session = client.v1.checkout.sessions.create(order())
+def test_a_created_session_is_open_and_has_no_payment_intent(shared_client: stripe.StripeClient) -> None:
+    session = shared_client.v1.checkout.sessions.create(order())
 
     assert session.id.startswith("cs_test_")
     assert (session.status, session.payment_status, session.payment_intent) == ("open", "unpaid", None)
@@ -44,8 +44,8 @@ def test_a_created_session_emits_no_event(client: stripe.StripeClient) -> None:
     assert client.v1.events.list().data == []
 
 
-def test_elements_mode_has_a_client_secret_and_no_url(client: stripe.StripeClient) -> None:
-    session = client.v1.checkout.sessions.create(
+def test_elements_mode_has_a_client_secret_and_no_url(shared_client: stripe.StripeClient) -> None:
+    session = shared_client.v1.checkout.sessions.create(
         order(ui_mode="elements", return_url="http://shop/return", success_url=None, cancel_url=None)
     )
 
@@ -54,9 +54,9 @@ def test_elements_mode_has_a_client_secret_and_no_url(client: stripe.StripeClien
     assert session.client_secret.startswith(f"{session.id}_secret_")
 
 
-def test_the_payment_methods_are_filtered(client: stripe.StripeClient) -> None:
-    allowed = client.v1.checkout.sessions.create(order(allowed_payment_method_types=["card"]))
-    excluded = client.v1.checkout.sessions.create(order(excluded_payment_method_types=["sepa_debit"]))
+def test_the_payment_methods_are_filtered(shared_client: stripe.StripeClient) -> None:
+    allowed = shared_client.v1.checkout.sessions.create(order(allowed_payment_method_types=["card"]))
+    excluded = shared_client.v1.checkout.sessions.create(order(excluded_payment_method_types=["sepa_debit"]))
 
     assert allowed.payment_method_types == ["card"]
     assert excluded.payment_method_types == ["card", "ideal"]
@@ -106,38 +106,48 @@ def test_the_payment_methods_are_filtered(client: stripe.StripeClient) -> None:
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(
-    client: stripe.StripeClient, changes: dict[str, Any], code: str | None, param: str
+    shared_simulator: SimulatorServer,
+    shared_client: stripe.StripeClient,
+    changes: dict[str, Any],
+    code: str | None,
+    param: str,
 ) -> None:
-    error = refusal(client, order(**changes))
+    made = len(shared_simulator.control.sessions())
+
+    error = refusal(shared_client, order(**changes))
 
     assert (error.code, error.param) == (code, param)
-    assert client.v1.checkout.sessions.list().data == []
+    assert len(shared_simulator.control.sessions()) == made
 
 
 @pytest.mark.parametrize(("seconds", "accepted"), [(29 * 60, False), (31 * 60, True), (86_300, True), (86_460, False)])
 def test_expires_at_lies_between_30_minutes_and_24_hours(
-    client: stripe.StripeClient, seconds: int, accepted: bool
+    shared_client: stripe.StripeClient, seconds: int, accepted: bool
 ) -> None:
     parameters = order(expires_at=int(time.time()) + seconds)
 
     if accepted:
-        assert client.v1.checkout.sessions.create(parameters).expires_at == parameters["expires_at"]
+        assert shared_client.v1.checkout.sessions.create(parameters).expires_at == parameters["expires_at"]
     else:
-        assert refusal(client, parameters).param == "expires_at"
+        assert refusal(shared_client, parameters).param == "expires_at"
 
 
 @pytest.mark.parametrize(
     ("currency", "amount"), [("jpy", 500), ("kwd", 5120), ("isk", 500), ("ugx", 500), ("huf", 199)]
 )
-def test_amounts_are_taken_as_stripe_counts_them(client: stripe.StripeClient, currency: str, amount: int) -> None:
-    session = client.v1.checkout.sessions.create(order(line_items=[price(currency=currency, unit_amount=amount)]))
+def test_amounts_are_taken_as_stripe_counts_them(
+    shared_client: stripe.StripeClient, currency: str, amount: int
+) -> None:
+    session = shared_client.v1.checkout.sessions.create(
+        order(line_items=[price(currency=currency, unit_amount=amount)])
+    )
 
     assert (session.amount_total, session.currency) == (amount, currency)
 
 
-def test_an_unknown_session_is_404(client: stripe.StripeClient) -> None:
+def test_an_unknown_session_is_404(shared_client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        client.v1.checkout.sessions.retrieve("cs_test_nothing")
+        shared_client.v1.checkout.sessions.retrieve("cs_test_nothing")
 
     assert (caught.value.http_status, caught.value.code, caught.value.param) == (404, "resource_missing", "session")
 
@@ -154,12 +164,14 @@ def test_expiring_an_open_session_takes_its_url_and_emits_the_event_with_its_cau
     assert str(event.request.id).startswith("req_")
 
 
-def test_only_an_open_session_can_be_expired(simulator: SimulatorServer, client: stripe.StripeClient) -> None:
-    session = client.v1.checkout.sessions.create(order())
-    simulator.control.pay(session.id)
+def test_only_an_open_session_can_be_expired(
+    shared_simulator: SimulatorServer, shared_client: stripe.StripeClient
+) -> None:
+    session = shared_client.v1.checkout.sessions.create(order())
+    shared_simulator.control.pay(session.id)
 
     with pytest.raises(stripe.InvalidRequestError, match="complete"):
-        client.v1.checkout.sessions.expire(session.id)
+        shared_client.v1.checkout.sessions.expire(session.id)
 
 
 def test_the_list_is_newest_first_and_pages_both_ways(client: stripe.StripeClient) -> None:
@@ -196,11 +208,11 @@ def test_the_list_filters(simulator: SimulatorServer, client: stripe.StripeClien
     assert found(customer_details={"email": "customer@example.com"}) == [second.id]
 
 
-def test_a_list_cannot_be_filtered_by_metadata(client: stripe.StripeClient) -> None:
+def test_a_list_cannot_be_filtered_by_metadata(shared_client: stripe.StripeClient) -> None:
     parameters: Any = {"client_reference_id": "ord_1"}
 
     with pytest.raises(stripe.InvalidRequestError, match="unknown parameter"):
-        client.v1.checkout.sessions.list(parameters)
+        shared_client.v1.checkout.sessions.list(parameters)
 
 
 def test_metadata_of_the_payment_intent_is_copied_to_its_charge(

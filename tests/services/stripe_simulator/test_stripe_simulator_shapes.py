@@ -13,9 +13,14 @@ from tests.services.stripe_simulator.conftest import order
 from tests.services.stripe_simulator.shapes import absent_fields, findings
 
 # Shown by Stripe only where they apply: expansions, Connect, card-present and the like.
-NOT_SHOWN = {
+SHAPES: dict[str, type[stripe.StripeObject]] = {
+    "checkout.session": stripe.checkout.Session,
+    "payment_intent": stripe.PaymentIntent,
+    "charge": stripe.Charge,
+}
+NOT_SHOWN: dict[type[stripe.StripeObject], set[str]] = {
     stripe.checkout.Session: {"line_items"},
-    stripe.PaymentIntent: set[str](),
+    stripe.PaymentIntent: set(),
     stripe.Charge: {"authorization_code", "level3", "refunds", "transfer"},
     stripe.Event: {"account", "context"},
 }
@@ -45,23 +50,22 @@ PAYMENTS = [
 @pytest.mark.parametrize("payment", PAYMENTS, ids=str)
 @pytest.mark.parametrize("currency", ["eur", "usd", "gbp"])
 def test_every_object_of_a_payment_has_the_declared_shape(
-    simulator: SimulatorServer, client: stripe.StripeClient, payment: dict[str, Any], currency: str
+    shared_simulator: SimulatorServer, shared_client: stripe.StripeClient, payment: dict[str, Any], currency: str
 ) -> None:
     item = {"price_data": {"currency": currency, "unit_amount": 500, "product_data": {"name": "Tea"}}, "quantity": 1}
-    session_id = client.v1.checkout.sessions.create(order(line_items=[item])).id
-    assert_shape(raw(client, f"/v1/checkout/sessions/{session_id}"), stripe.checkout.Session)
+    session_id = shared_client.v1.checkout.sessions.create(order(line_items=[item])).id
+    assert_shape(raw(shared_client, f"/v1/checkout/sessions/{session_id}"), stripe.checkout.Session)
 
-    simulator.control.pay(session_id, **payment)
+    shared_simulator.control.pay(session_id, **payment)
 
-    session = raw(client, f"/v1/checkout/sessions/{session_id}")
+    session = raw(shared_client, f"/v1/checkout/sessions/{session_id}")
     assert_shape(session, stripe.checkout.Session)
-    assert_shape(raw(client, f"/v1/payment_intents/{session['payment_intent']}"), stripe.PaymentIntent)
-    for charge in raw(client, "/v1/charges")["data"]:
+    assert_shape(raw(shared_client, f"/v1/payment_intents/{session['payment_intent']}"), stripe.PaymentIntent)
+    for charge in raw(shared_client, "/v1/charges")["data"]:
         assert_shape(charge, stripe.Charge)
-    for event in raw(client, "/v1/events")["data"]:
+    for event in raw(shared_client, "/v1/events")["data"]:
         assert_shape(event, stripe.Event)
-        kind = {"checkout.session": stripe.checkout.Session, "payment_intent": stripe.PaymentIntent}
-        assert_shape(event["data"]["object"], kind.get(event["data"]["object"]["object"], stripe.Charge))
+        assert_shape(event["data"]["object"], SHAPES[event["data"]["object"]["object"]])
 
 
 @pytest.mark.parametrize("succeed", [True, False])
@@ -82,12 +86,14 @@ def test_settled_delayed_debits_and_expired_sessions_have_the_declared_shape(
         assert_shape(event, stripe.Event)
 
 
-def test_expansions_have_the_declared_shape(simulator: SimulatorServer, client: stripe.StripeClient) -> None:
-    session_id = client.v1.checkout.sessions.create(order()).id
-    simulator.control.pay(session_id)
+def test_expansions_have_the_declared_shape(
+    shared_simulator: SimulatorServer, shared_client: stripe.StripeClient
+) -> None:
+    session_id = shared_client.v1.checkout.sessions.create(order()).id
+    shared_simulator.control.pay(session_id)
 
     expand = "expand[]=line_items&expand[]=payment_intent.latest_charge"
-    session = raw(client, f"/v1/checkout/sessions/{session_id}?{expand}")
+    session = raw(shared_client, f"/v1/checkout/sessions/{session_id}?{expand}")
 
     assert findings(session, stripe.checkout.Session) == []
     assert session["payment_intent"]["latest_charge"]["payment_intent"] == session["payment_intent"]["id"]
@@ -105,16 +111,16 @@ def test_expansions_have_the_declared_shape(simulator: SimulatorServer, client: 
         ({"automatic_tax": {"enabled": 1}}, "Session.automatic_tax.enabled: 1 is not bool"),
     ],
 )
-def test_the_checker_finds_damage(client: stripe.StripeClient, damage: dict[str, Any], finding: str) -> None:
-    session_id = client.v1.checkout.sessions.create(order()).id
-    session = deepcopy(raw(client, f"/v1/checkout/sessions/{session_id}"))
+def test_the_checker_finds_damage(shared_client: stripe.StripeClient, damage: dict[str, Any], finding: str) -> None:
+    session_id = shared_client.v1.checkout.sessions.create(order()).id
+    session = deepcopy(raw(shared_client, f"/v1/checkout/sessions/{session_id}"))
 
     assert finding in findings({**session, **damage}, stripe.checkout.Session)
 
 
-def test_the_checker_finds_a_missing_field(client: stripe.StripeClient) -> None:
-    session_id = client.v1.checkout.sessions.create(order()).id
-    session = raw(client, f"/v1/checkout/sessions/{session_id}")
+def test_the_checker_finds_a_missing_field(shared_client: stripe.StripeClient) -> None:
+    session_id = shared_client.v1.checkout.sessions.create(order()).id
+    session = raw(shared_client, f"/v1/checkout/sessions/{session_id}")
     del session["expires_at"]
 
     assert findings(session, stripe.checkout.Session) == ["Session.expires_at: missing"]

@@ -32,7 +32,7 @@ def paid_session(simulator: SimulatorServer, client: stripe.StripeClient, **how:
 
 def verified(item: Received, secret: str = SECRET) -> bool:
     try:
-        return stripe.WebhookSignature.verify_header(item.body.decode(), item.signature, secret, tolerance=300)
+        return bool(stripe.WebhookSignature.verify_header(item.body.decode(), item.signature, secret, tolerance=300))
     except stripe.SignatureVerificationError:
         return False
 

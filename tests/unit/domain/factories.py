@@ -91,16 +91,26 @@ def stuck(body: Terms = SALE, attempt: int = 1) -> RegistrationStuck:
 
 
 def rejected(body: Terms = SALE, attempt: int = 1) -> CommandRejected:
-    return CommandRejected(**_answers(body, attempt), reason="body_mismatch", detail="another body came first")
+    return CommandRejected(
+        **_answers(body, attempt),
+        command_type="RegisterPayment",
+        reason="body_mismatch",
+        detail="another body came first",
+    )
 
 
 def cancelled(body: Terms = SALE, attempt: int = 1) -> AttemptCancelled:
-    return AttemptCancelled(**_answers(body, attempt))
+    asked = command(body, attempt)
+    return AttemptCancelled(asked.order_id, asked.command_id, attempt, proof="expired at the PSP")
 
 
 def snapshot(*objects: dict[str, Any], refresh_offset: int = 100, response_date: int = 1_800_000_500) -> PspSnapshot:
     return PspSnapshot(
-        **_answers(SALE, 1), refresh_offset=refresh_offset, response_date=response_date, objects=tuple(objects)
+        ORDER_ID,
+        command(SALE, 1).command_id,
+        refresh_offset=refresh_offset,
+        response_date=response_date,
+        objects=tuple(objects),
     )
 
 

@@ -176,6 +176,10 @@ def test_currencies_are_lower_case_inside() -> None:
         (make.disputed("lost", balance_transactions={}), "dispute: balance_transactions is not a list"),
         (make.invoiced("paid", period_end=None), "invoice: period_end is not an integer"),
         (make.snapshot({"object": "novelty"}), "snapshot: no object of a known kind"),
+        (
+            make.snapshot(make.intent(metadata={"order_id": "ord_" + "a" * 26})),
+            "snapshot: its payment_intent names another order",
+        ),
     ],
 )
 def test_an_impossible_object_is_refused_with_its_field(message: Message, detail: str) -> None:
@@ -213,7 +217,7 @@ def _spoil(value: Any, data: st.DataObject) -> Any:
     return data.draw(_JSON)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.data(), st.sampled_from(sorted(_KINDS)), st.booleans())
 def test_garbage_is_refused_as_impossible_and_nothing_else(data: st.DataObject, kind: str, in_snapshot: bool) -> None:
     """What is not refused can be stored, merged and shown."""

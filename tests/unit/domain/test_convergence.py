@@ -20,7 +20,7 @@ def text(facts: Facts) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), lives())
 def test_any_order_and_any_repetition_gives_the_same_order(data: st.DataObject, life: Life) -> None:
     repeated = data.draw(st.lists(st.sampled_from(life), max_size=6))
@@ -31,7 +31,7 @@ def test_any_order_and_any_repetition_gives_the_same_order(data: st.DataObject, 
     assert view(actual) == view(expected)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), lives())
 def test_any_split_into_batches_merged_in_any_order_gives_the_same_order(data: st.DataObject, life: Life) -> None:
     size = data.draw(st.integers(1, len(life)))
@@ -45,7 +45,7 @@ def test_any_split_into_batches_merged_in_any_order_gives_the_same_order(data: s
     assert view(merged) == view(fold_life(life))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(lives())
 def test_facts_of_a_life_survive_the_column(life: Life) -> None:
     """The column is JSON: the view must not depend on anything JSON does not keep."""
@@ -56,7 +56,7 @@ def test_facts_of_a_life_survive_the_column(life: Life) -> None:
     assert view(restored) == view(facts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(lives())
 def test_every_prefix_of_a_life_has_a_view(life: Life) -> None:
     facts: Facts = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from payonce.domain.merge import Facts, merge
@@ -25,6 +25,9 @@ def text(facts: Facts) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
+@example({"a": 1}, {"a": 1.0})
+@example({"a": [1]}, {"a": [True]})
+@example({"a": [0.0]}, {"a": [-0.0]})
 @given(_FACTS, _FACTS)
 def test_merge_is_commutative(left: Facts, right: Facts) -> None:
     assert text(merge(left, right)) == text(merge(right, left))

@@ -31,6 +31,12 @@ ACTIVE = (
     make.invoiced("paid", 1),
 )
 FAILED = (make.command(), UNPAID, LATE_FAILURE)
+NEVER_BEGUN = (
+    RECURRING,
+    make.event("checkout.session.async_payment_failed", make.recurring_session(payment_status="unpaid")),
+    make.invoiced("open", 1),
+    NEVER_COMPLETED,
+)
 OVERDUE = (*ACTIVE, make.invoiced("open", 2))
 
 ROWS: list[tuple[str, str, tuple[Message, ...]]] = [
@@ -97,6 +103,12 @@ ROWS: list[tuple[str, str, tuple[Message, ...]]] = [
         (*ACTIVE, make.invoiced("open", 2, 4), UNPAID_SUBSCRIPTION, PAST_DUE_LATER),
     ),
     ("past_due", "a refund does not hide it", (*OVERDUE, make.refund(100))),
+    ("failed", "a subscription whose first payment failed late has never begun", NEVER_BEGUN),
+    (
+        "registered",
+        "and a new attempt may follow",
+        (*NEVER_BEGUN, make.command(make.RECC, 2), make.token(make.RECC, 2)),
+    ),
     ("active", "a paid invoice", ACTIVE),
     ("active", "with a refund", (*ACTIVE, make.refund(1000))),
     ("active", "a session with nothing due", (RECURRING, make.event("checkout.session.completed", NOTHING_DUE))),
@@ -149,6 +161,7 @@ ROWS: list[tuple[str, str, tuple[Message, ...]]] = [
     ("cancelled", "stands before expired", (make.command(), make.token(), make.expired(), make.cancelled())),
     ("cancelled", "stands before registration_failed", (make.command(), make.registration_failed(), make.cancelled())),
     ("cancelled", "without a registration", (make.command(), make.cancelled())),
+    ("cancelled", "before its command is seen", (make.command(), make.expired(), make.cancelled(attempt=2))),
     ("registered", "an earlier attempt was cancelled", (make.command(), make.cancelled(), AGAIN, TOKEN_AGAIN)),
     ("failed", "a delayed method that failed", FAILED),
     ("failed", "a complete session stands before cancelled", (*FAILED, make.cancelled())),
@@ -156,6 +169,11 @@ ROWS: list[tuple[str, str, tuple[Message, ...]]] = [
     ("expired", "a session expired", (make.command(), make.token(), make.expired())),
     ("expired", "stands before registration_failed", (make.command(), make.registration_failed(), make.expired())),
     ("registration_failed", "a proven failure", (make.command(), make.registration_failed())),
+    (
+        "registration_failed",
+        "a new attempt failed before its command is seen",
+        (make.command(), make.expired(), make.registration_failed(attempt=2)),
+    ),
     ("created", "a command", (make.command(),)),
     ("created", "stuck", (make.command(), make.stuck())),
     ("created", "a new attempt after a failed one", (*FAILED, AGAIN)),

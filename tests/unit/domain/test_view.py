@@ -1,4 +1,4 @@
-"""What is shown beside the status: flags, sums, terms, the token and its page, the reason of a failure."""
+"""What is shown beside the status: flags, sums, the token and its page, the reason of a failure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from payonce.domain.order import contribution, merge, view
-from payonce.domain.terms import body_hash_of
+from payonce.domain.order import view
 from tests.unit.domain import factories as make
 from tests.unit.domain.factories import Message, fold
 
@@ -38,6 +37,14 @@ def test_one_payment_told_by_four_events_is_one_payment() -> None:
 
     assert view(fold(*told)).amount_paid == 1000
     assert flags(*told) == ()
+
+
+def test_a_payment_first_named_by_its_session_is_still_one() -> None:
+    """The PaymentIntent may be missing from one event of the session and be there in the next."""
+    nameless = make.completed(payment_intent=None)
+    seen = view(fold(make.command(), nameless, make.completed()))
+
+    assert ([each.payment for each in seen.payments], seen.flags) == (["pi_1"], ())
 
 
 @pytest.mark.parametrize(
@@ -150,86 +157,12 @@ def test_disputed_is_what_a_dispute_holds_or_took(status: str, taken: int) -> No
     assert view(fold(*PAID, make.disputed(status))).amount_disputed == taken
 
 
-# ---------------------------------------------------------------------------------------------- terms
+def test_refunds_and_live_subscriptions_are_listed() -> None:
+    refunds = view(fold(*PAID, make.refund(400), make.refund(600, "failed", "re_2"))).refunds
+    told = [(each.refund, each.payment, each.status, each.amount, each.amount_sent_back) for each in refunds]
 
-
-def test_the_first_body_in_the_log_holds_until_the_worker_names_one() -> None:
-    first, second = make.terms(1000), make.terms(2000)
-
-    assert view(fold(make.command(first), make.command(second))).terms == first
-    assert view(fold(make.command(second), make.command(first))).terms == second
-    assert view(fold(make.command(first), make.command(second), make.token(second))).terms == second
-
-
-def test_a_repeated_command_keeps_its_first_place_in_the_log() -> None:
-    first, second = make.terms(1000), make.terms(2000)
-
-    assert view(fold(make.command(first), make.command(second), make.command(first))).terms == first
-
-
-def test_the_log_decides_and_not_the_order_of_arrival() -> None:
-    first, second = make.terms(1000), make.terms(2000)
-    early = contribution(make.command(first), position=("payments.commands", 0, 7)).facts
-    late = contribution(make.command(second), position=("payments.commands", 0, 8)).facts
-
-    assert view(merge(late, early)).terms == first
-
-
-def test_a_body_that_was_rejected_is_not_the_orders() -> None:
-    other = make.terms(2000)
-    facts = fold(make.command(other), make.rejected(other), make.command())
-
-    assert view(facts).terms == make.SALE
-    assert view(fold(make.command(other), make.rejected(other))).terms is None
-
-
-def test_the_body_that_the_worker_took_is_named_even_before_its_command_is_seen() -> None:
-    """Else the page of one body could be shown to the one who posted another."""
-    other = make.terms(2000)
-    seen = view(fold(make.command(other), make.token()))
-
-    assert (seen.terms, seen.body_hash) == (None, body_hash_of(make.SALE))
-
-
-def test_the_session_confirms_its_body_when_the_token_never_came() -> None:
-    other = make.terms(2000)
-    seen = view(fold(make.command(other), make.command(), make.completed()))
-
-    assert (seen.terms, seen.status) == (make.SALE, "paid")
-
-
-def test_terms_are_unknown_before_any_command() -> None:
-    seen = view(fold(make.completed()))
-
-    assert (seen.terms, seen.status, seen.attempt) == (None, "processing", 1)
-
-
-def test_terms_with_a_field_of_a_newer_version_are_still_read() -> None:
-    facts = json.loads(json.dumps(fold(make.command())))
-    facts["terms"]["1"][body_hash_of(make.SALE)]["terms"]["x_new"] = 1
-
-    assert view(facts).terms == make.SALE
-
-
-def test_the_attempt_shown_is_the_one_that_decides() -> None:
-    assert view(fold(*PAID, *AGAIN)).attempt == 1
-    assert view(fold(*PAID, *AGAIN)).psp_token == "cs_1"
-    assert view(fold(make.command(), make.expired(), *AGAIN)).attempt == 2
-    assert view(fold(make.command(), make.completed(payment_status="unpaid"), *AGAIN)).attempt == 1
-    assert [(each.number, each.status) for each in view(fold(make.command(), make.expired(), *AGAIN)).attempts] == [
-        (1, "expired"),
-        (2, "registered"),
-    ]
-
-
-def test_metadata_without_an_attempt_counts_as_the_first() -> None:
-    """Money that names an order is never dropped, and is held against the terms all the same."""
-    bare = {"order_id": make.ORDER_ID}
-    seen = view(fold(make.command(), make.completed(metadata=bare)))
-    of_second = view(fold(make.command(), make.expired(), *AGAIN, make.completed(attempt=2, metadata=bare)))
-
-    assert (seen.status, seen.attempt) == ("paid", 1)
-    assert of_second.status == "paid"
+    assert told == [("re_1", "pi_1", "succeeded", 400, 400), ("re_2", "pi_1", "failed", 600, 0)]
+    assert view(fold(*RECURRING)).subscriptions == ("sub_1",)
 
 
 # ----------------------------------------------------------------------------------------------- page
@@ -244,7 +177,15 @@ def test_the_page_is_shown_while_its_session_is_open() -> None:
     assert seen.page_expires_at == 1_800_007_200
 
 
-@pytest.mark.parametrize("closing", [make.expired(), make.completed(), make.completed(payment_status="unpaid")])
+@pytest.mark.parametrize(
+    "closing",
+    [
+        make.expired(),
+        make.completed(),
+        make.completed(payment_status="unpaid"),
+        make.completed(url="https://psp.example/cs_1", client_secret="cs_1_secret"),
+    ],
+)
 def test_page_and_secret_vanish_from_the_facts_when_the_session_closes(closing: Message) -> None:
     for messages in ((make.command(), make.token(), closing), (closing, make.token(), make.command())):
         facts = fold(*messages)

@@ -1,4 +1,4 @@
-"""An order as its readers see it: the public columns of one row, whole or partly known. No decision is made here."""
+"""An order as its readers meet it: a row of payment_order, whole or partly known. What facts mean is `order`'s."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNDECIDED_STATUSES = frozenset({"created", "registered"})
 
 
 @dataclass(frozen=True, slots=True)
-class OrderView:
+class OrderRow:
     """One row of payment_order. Amounts in minor units, times in unix seconds.
 
     An event may come before its command, so the client's own fields (and their hash) are None until they are known.

@@ -1,0 +1,191 @@
+"""The PSP worker on in-memory ports that outlive it, so that it can crash and start again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from payonce.domain.commands import RegisterPayment
+from payonce.ports import (
+    Entered,
+    OutgoingRecord,
+    Record,
+    Registered,
+    Registration,
+    RegistrationState,
+    TopicPartition,
+)
+from services.psp_worker.assembly import Ports, Worker, assemble
+from services.psp_worker.registrar import Work
+from services.psp_worker.slots import Slots
+from tests.fakes.clock import LoopClock
+from tests.fakes.gateway import MemoryGateway
+from tests.fakes.ledger import MemoryLedger
+from tests.fakes.log import MemoryLog, command_record
+
+TOKENS = "payments.tokens"
+COMMANDS_DLT = "payments.commands.dlt"
+PARTITIONS = 12
+
+
+class Crash(Exception):
+    """The process ends here, as a SIGKILL would end it."""
+
+
+class CrashPoint:
+    """Ends the process at its n-th port call, before or after the call's effect; never without a number."""
+
+    def __init__(self, call: int | None = None, *, after_effect: bool = False) -> None:
+        self._left = call
+        self._after_effect = after_effect
+        self.passed = 0
+
+    def before(self) -> None:
+        """Count a port call that is about to be made."""
+        self.passed += 1
+        if self.passed == self._left and not self._after_effect:
+            raise Crash
+
+    def after(self) -> None:
+        """Its effect has been made."""
+        if self.passed == self._left and self._after_effect:
+            raise Crash
+
+
+class World:
+    """Ledger, PSP and log; and one incarnation of the worker at a time."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger()
+        self.gateway = MemoryGateway()
+        self.log = MemoryLog()
+        self.clock = LoopClock()
+        self.polled = True
+
+    def worker(
+        self, crash: CrashPoint | None = None, *, limit_per_second: float = 25.0, concurrency: int = 128
+    ) -> Worker:
+        """Return a fresh incarnation that holds every partition. Call it inside the loop."""
+        point = crash or CrashPoint()
+        ports = Ports(
+            gateway=_Gateway(self.gateway, point),
+            ledger=_Ledger(self.ledger, point),
+            log=_Log(self.log, point),
+            clock=self.clock,
+            last_poll_at=lambda: self.clock.monotonic() if self.polled else float("-inf"),
+            jitter=lambda: 1.0,
+        )
+        worker = assemble(ports, limit_per_second=limit_per_second, partitions=PARTITIONS, concurrency=concurrency)
+        worker.pacer.hold(PARTITIONS)
+        return worker
+
+    async def handle(
+        self, what: RegisterPayment | Record, *, worker: Worker | None = None, seen_before: bool = False
+    ) -> None:
+        """Let a worker handle one command to its end."""
+        record = what if isinstance(what, Record) else command_record(what)
+        await (worker or self.worker()).commands.handle(Work(record, Slots(1).take(), seen_before))
+
+    def row(self, command: RegisterPayment) -> Registration:
+        """Return the ledger's row of the command's attempt."""
+        return self.ledger.rows[command.order_id][command.attempt]
+
+    def outcomes(self) -> list[object]:
+        """Return what was published on payments.tokens."""
+        return self.log.messages(TOKENS)
+
+    def dead_letters(self) -> list[str]:
+        """Return the reasons of the dead letters."""
+        return [record.header("dlt-reason") or "" for record in self.log.on(COMMANDS_DLT)]
+
+
+class FakeMember:
+    """The GroupMember port: notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.opened: dict[TopicPartition, int | None] = {}
+        self.paused: frozenset[TopicPartition] = frozenset()
+        self.commits: list[dict[TopicPartition, int]] = []
+
+    def open(self, partition: TopicPartition, offset: int | None) -> None:
+        self.opened[partition] = offset
+
+    def pause(self, partitions: frozenset[TopicPartition]) -> None:
+        self.paused = partitions
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.commits.append(dict(offsets))
+
+    def committed(self) -> dict[TopicPartition, int]:
+        """Return the last committed offset of each partition."""
+        return {name: offset for commit in self.commits for name, offset in commit.items()}
+
+
+async def settled(condition: Any) -> None:
+    """Wait in jumping time until the condition holds; fail after a simulated day."""
+    for _ in range(864_000):
+        if condition():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it never came true")
+
+
+def partition(number: int = 0) -> TopicPartition:
+    """Return a partition of the commands."""
+    return TopicPartition("payments.commands", number)
+
+
+def records(commands: Iterable[RegisterPayment], *, number: int = 0, start: int = 0) -> list[Record]:
+    """Return the commands as records of one partition."""
+    return [command_record(command, partition=number, offset=start + i) for i, command in enumerate(commands)]
+
+
+class _Ledger:
+    def __init__(self, ledger: MemoryLedger, crash: CrashPoint) -> None:
+        self._ledger = ledger
+        self._crash = crash
+
+    async def enter(self, registration: Registration) -> Entered:
+        self._crash.before()
+        entered = await self._ledger.enter(registration)
+        self._crash.after()
+        return entered
+
+    async def settle(self, registration: Registration, *, expected: Sequence[RegistrationState]) -> Registration | None:
+        self._crash.before()
+        stored = await self._ledger.settle(registration, expected=expected)
+        self._crash.after()
+        return stored
+
+    async def positions(self) -> Mapping[TopicPartition, int]:
+        return await self._ledger.positions()
+
+    async def advance(
+        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
+    ) -> None:
+        await self._ledger.advance(offsets, expected=expected)
+
+
+class _Gateway:
+    def __init__(self, gateway: MemoryGateway, crash: CrashPoint) -> None:
+        self._gateway = gateway
+        self._crash = crash
+
+    async def register(self, request: Mapping[str, Any], *, idempotency_key: str, api_version: str) -> Registered:
+        self._crash.before()
+        try:
+            return await self._gateway.register(request, idempotency_key=idempotency_key, api_version=api_version)
+        finally:
+            self._crash.after()
+
+
+class _Log:
+    def __init__(self, log: MemoryLog, crash: CrashPoint) -> None:
+        self._log = log
+        self._crash = crash
+
+    async def publish(self, record: OutgoingRecord) -> None:
+        self._crash.before()
+        await self._log.publish(record)
+        self._crash.after()

@@ -63,7 +63,7 @@ class Intake:
         self._holds = holds
         self._pacer = pacer
         self._clock = clock
-        self._slots = Slots(concurrency)
+        self._slots = Slots(concurrency, self._start_ready)
         self._lanes: Lanes[_Job] = Lanes()
         self._assignments: dict[TopicPartition, Assignment] = {}
         self._openings: set[asyncio.Task[None]] = set()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 
 class Slots:
     """A fair counting lock of which new work takes only what is free, so that returning work is never starved."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, on_free: Callable[[], None] = lambda: None) -> None:
         self._free = limit
+        self._on_free = on_free  # new work may start
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -46,6 +47,7 @@ class Slots:
                 turn.set_result(None)
                 return
         self._free += 1
+        self._on_free()
 
 
 class Slot:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from payonce.codec import Undecodable, decode
 from payonce.dead_letters import Reason, is_replay_for_other
-from payonce.domain.commands import Command, RegisterPayment
+from payonce.domain.commands import Command
 from payonce.domain.events import OrderStatusChanged, PspEvent, TokenEvent
 from payonce.domain.order import ImpossibleEvent, contribution
 from payonce.ports import Record
@@ -82,7 +82,7 @@ def _entry(record: Record, message: Folded) -> Entry:
     return Entry(
         record=record,
         event_type=message.type if isinstance(message, PspEvent) else type(message).__name__,
-        event_id=message.command_id if isinstance(message, RegisterPayment) else message.event_id,
+        event_id=message.command_id if isinstance(message, Command) else message.event_id,
         occurred_at=_occurred_at(record, message),
         order_id=adds.order_id,
         references=adds.references,
@@ -100,13 +100,11 @@ def _may_wait(message: Folded, references: Mapping[str, str | None]) -> bool:
 
 def _occurred_at(record: Record, message: Folded) -> int:
     """Return the event's own time, which a redelivery repeats, in unix seconds."""
-    match message:
-        case RegisterPayment():
-            return message.issued_at
-        case PspEvent():
-            return message.created
-        case _:
-            return _ce_time(record) or record.timestamp_ms // 1000
+    if isinstance(message, Command):
+        return message.issued_at
+    if isinstance(message, PspEvent):
+        return message.created
+    return _ce_time(record) or record.timestamp_ms // 1000
 
 
 def _ce_time(record: Record) -> int | None:

@@ -26,6 +26,7 @@ class MemoryGateway:
     def __init__(self, latency_seconds: float = 0.0) -> None:
         self.latency_seconds = latency_seconds
         self.troubles: deque[Trouble] = deque()
+        self.troubles_of: dict[str, deque[Trouble]] = {}  # by key, before the others
         self.always: Trouble | None = None
         self.calls: list[tuple[float, str]] = []
         self.sessions: dict[str, Session] = {}
@@ -35,7 +36,8 @@ class MemoryGateway:
         self.calls.append((asyncio.get_running_loop().time(), idempotency_key))
         if self.latency_seconds:
             await asyncio.sleep(self.latency_seconds)
-        trouble = self.troubles.popleft() if self.troubles else self.always
+        troubles = self.troubles_of.get(idempotency_key) or self.troubles
+        trouble = troubles.popleft() if troubles else self.always
         if trouble is not None and not trouble.takes_effect:
             raise _failure(trouble)
         replayed = idempotency_key in self.sessions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -19,22 +20,21 @@ from tests.fakes.registrations import register
 Scenario = Callable[[World, Worker, FakeMember], Awaitable[None]]
 
 
-def with_worker(scenario: Scenario, *, concurrency: int = 128, world: World | None = None) -> World:
-    """Run the scenario on a worker that is attached to a fake member; return the world."""
-    surroundings = world or World()
+def with_worker(scenario: Scenario, *, concurrency: int = 128) -> None:
+    """Run the scenario on a worker that is attached to a fake member."""
 
     async def run() -> None:
-        worker = surroundings.worker(concurrency=concurrency)
-        member = FakeMember()
+        world, member = World(), FakeMember()
+        worker = world.worker(concurrency=concurrency)
         worker.intake.attach(member)
-        await scenario(surroundings, worker, member)
+        await scenario(world, worker, member)
 
     simulated(run())
-    return surroundings
 
 
 async def opened(worker: Worker, member: FakeMember, *numbers: int, committed: int | None = None) -> None:
     names = [partition(number) for number in numbers]
+    member.opened.clear()
     worker.intake.assigned(dict.fromkeys(names, committed))
     await settled(lambda: all(name in member.opened for name in names))
 
@@ -75,22 +75,19 @@ def test_the_commands_of_one_order_run_in_the_order_of_the_log() -> None:
 def test_a_waiting_command_gives_its_slot_back_but_keeps_its_offset() -> None:
     async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
         await opened(worker, member, 0)
-        world.gateway.troubles.extend([Trouble("transient")] * 6)
-        worker.intake.received(records([register("slow"), *(register(f"A-{i}") for i in range(3))]))
-        await settled(lambda: len(world.outcomes()) >= 3)
+        slow = register("slow")
+        world.gateway.troubles_of[f"{slow.order_id}:register:1"] = deque([Trouble("transient")] * 6)
+        worker.intake.received(records([slow, *(register(f"A-{i}") for i in range(3))]))
+        await settled(lambda: len(world.outcomes()) == 3)
         await worker.intake.run_once()
-        assert len(world.outcomes()) == 3
         assert member.committed() == {}
         await settled(lambda: len(world.outcomes()) == 4)
         await worker.intake.run_once()
 
+        assert world.outcomes()[-1].order_id == slow.order_id  # type: ignore[attr-defined]
         assert member.committed() == {partition(): 4}
 
-    def first_waits(world: World) -> World:
-        world.gateway.always = None
-        return world
-
-    with_worker(scenario, concurrency=1, world=first_waits(World()))
+    with_worker(scenario, concurrency=1)
 
 
 def test_a_ledger_behind_the_group_is_followed_back() -> None:

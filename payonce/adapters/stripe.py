@@ -6,9 +6,11 @@ here builds SDK objects; they cost more than the request (1-2 ms each) and hide 
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import aiohttp
@@ -19,6 +21,8 @@ from payonce.ports import FailureKind, GatewayFailure, Registered, Session
 
 #: Without this the SDK writes a file into the home directory, and dies where there is none.
 stripe.enable_telemetry = False
+#: It logs every call at INFO, and bodies with payment links at DEBUG: neither belongs in a log of ours.
+logging.getLogger("stripe").setLevel(logging.WARNING)
 
 _SESSIONS = "/v1/checkout/sessions"
 _SESSION_STATUSES = ("open", "complete", "expired")
@@ -58,6 +62,16 @@ def _refuse_outside(tolerance_seconds: int, header: str) -> None:
         raise BadSignature(f"signed at {signed_at}, more than {tolerance_seconds} s from now")
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success of Stripe: its bytes as they came, the same parsed, and its headers (`Date` is Stripe's clock)."""
+
+    body: bytes
+    data: Mapping[str, Any]
+    headers: Mapping[str, str]
+    request_id: str | None
+
+
 class StripeGateway:
     """PaymentGateway over Stripe's Checkout Sessions. Made inside the event loop that it belongs to."""
 
@@ -89,6 +103,18 @@ class StripeGateway:
             replayed=_is_replay(answer.headers),
         )
 
+    async def get(self, path: str, params: Mapping[str, Any], *, api_version: str) -> Answer:
+        """Read `path` (ids in it already quoted): one HTTP request, at most `timeout_seconds` long. Changes nothing.
+
+        Raises GatewayFailure for every answer that is not a JSON object, a body that breaks off included, and for none.
+        """
+        answer = await self._request("get", path, params, {"stripe_version": api_version})
+        request_id = _header(answer.headers, "Request-Id")
+        if not isinstance(answer.data, Mapping):
+            detail = "the answer is not a JSON object"
+            raise GatewayFailure("transient", detail, http_status=answer.code, request_id=request_id)
+        return Answer(answer.body.encode(), answer.data, answer.headers, request_id)
+
     async def close(self) -> None:
         """Close the connections. Running calls end as transient failures."""
         await self._session.close()
@@ -97,8 +123,13 @@ class StripeGateway:
         self, path: str, request: Mapping[str, Any], *, idempotency_key: str, api_version: str
     ) -> stripe.StripeResponse:
         options = {"idempotency_key": idempotency_key, "stripe_version": api_version}
+        return await self._request("post", path, request, options)
+
+    async def _request(
+        self, method: str, path: str, params: Mapping[str, Any], options: Mapping[str, str]
+    ) -> stripe.StripeResponse:
         try:
-            answer = await self._client.raw_request_async("post", path, **request, **options)
+            answer = await self._client.raw_request_async(method, path, **params, **options)
             return cast("stripe.StripeResponse", answer)
         except stripe.APIConnectionError as error:
             cause = type(error.__cause__ or error).__name__

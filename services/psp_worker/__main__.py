@@ -14,8 +14,9 @@ import structlog
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.health import HealthServer
 from payonce.adapters.kafka.consumer import ConsumerEnded, GroupConsumer
-from payonce.adapters.kafka.consumer_config import BrokersAway, consumer_config, partition_counts
+from payonce.adapters.kafka.consumer_config import consumer_config
 from payonce.adapters.kafka.producer import KafkaProducer
+from payonce.adapters.kafka.topics import BrokersAway, partition_counts
 from payonce.adapters.ledger import PostgresLedger
 from payonce.adapters.postgres import Database, DatabaseThread
 from payonce.adapters.stripe import StripeGateway

@@ -11,14 +11,13 @@ import signal
 import sys
 
 import structlog
-from confluent_kafka import KafkaException
 
 from payonce import telemetry
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.fold_store import PostgresFoldStore
 from payonce.adapters.health import HealthServer
 from payonce.adapters.kafka.producer import KafkaProducer
-from payonce.adapters.kafka.topics import missing_topics
+from payonce.adapters.kafka.topics import BrokersAway, missing_topics
 from payonce.adapters.postgres import Database
 from payonce.catalog import topics_read_by, topics_written_by
 from payonce.settings import StatusProcessorSettings
@@ -46,7 +45,7 @@ def _refusal(settings: StatusProcessorSettings) -> ExitCode | None:
     """Return why not to start: a worker that starts before its topics exist would not notice them for minutes."""
     try:
         missing = missing_topics(settings.kafka_bootstrap_servers, {*topics_read_by(GROUP), *topics_written_by(GROUP)})
-    except KafkaException as error:
+    except BrokersAway as error:
         # Whoever reads this wants the address, not a stack.
         log.error("no broker answers", brokers=settings.kafka_bootstrap_servers, error=str(error))  # noqa: TRY400
         return ExitCode.KAFKA_AWAY

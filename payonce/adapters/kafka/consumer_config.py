@@ -1,11 +1,8 @@
-"""How a member joins its group, and what ends it: settings, the errors that are final, a look at the cluster."""
+"""How a member joins its group, and what ends it: settings, and the errors that are final."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError
 
 #: They come as messages or commit errors, and `fatal()` is False there.
 ENDING_CODES = frozenset(
@@ -19,10 +16,6 @@ ENDING_CODES = frozenset(
         KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
     }
 )
-
-
-class BrokersAway(Exception):
-    """No broker answers at the configured address: check it, or wait until the cluster is up."""
 
 
 def consumer_config(
@@ -43,15 +36,3 @@ def consumer_config(
         "log.connection.close": False,
     }
     return config | ({"group.instance.id": group_instance_id} if group_instance_id else {})
-
-
-def partition_counts(bootstrap_servers: str, topics: Iterable[str], *, timeout_seconds: float = 10.0) -> dict[str, int]:
-    """Return how many partitions each of the topics has, without those that do not exist.
-
-    Blocking. Raises BrokersAway.
-    """
-    try:
-        found = AdminClient({"bootstrap.servers": bootstrap_servers}).list_topics(timeout=timeout_seconds).topics
-    except KafkaException as error:
-        raise BrokersAway(f"{bootstrap_servers}: {error.args[0]}") from error
-    return {name: len(found[name].partitions) for name in topics if name in found}

@@ -12,6 +12,10 @@ from payonce.catalog import Topic, topics
 _REQUEST_SECONDS = 20.0
 
 
+class BrokersAway(Exception):
+    """No broker answered in time: check the address, or wait until the cluster is up."""
+
+
 def create_topics(bootstrap_servers: str, *, replication_factor: int = 1, min_insync_replicas: int = 1) -> list[str]:
     """Create the declared topics that do not exist and return their names. Blocking, idempotent.
 
@@ -31,10 +35,22 @@ def create_topics(bootstrap_servers: str, *, replication_factor: int = 1, min_in
     return sorted(created)
 
 
+def partition_counts(bootstrap_servers: str, names: Iterable[str], *, timeout_seconds: float = 10.0) -> dict[str, int]:
+    """Return how many partitions each of the topics has, without those that do not exist.
+
+    Blocking. Raises BrokersAway.
+    """
+    try:
+        found = AdminClient({"bootstrap.servers": bootstrap_servers}).list_topics(timeout=timeout_seconds).topics
+    except KafkaException as error:
+        raise BrokersAway(f"{bootstrap_servers}: {error.args[0]}") from error
+    return {name: len(found[name].partitions) for name in names if name in found}
+
+
 def missing_topics(bootstrap_servers: str, names: Iterable[str], *, timeout_seconds: float = 10.0) -> list[str]:
-    """Return which of the topics the cluster does not have. Blocking. Raises KafkaException when no broker answers."""
-    present = AdminClient({"bootstrap.servers": bootstrap_servers}).list_topics(timeout=timeout_seconds).topics
-    return sorted(set(names) - set(present))
+    """Return which of the topics the cluster does not have. Blocking. Raises BrokersAway."""
+    wanted = set(names)
+    return sorted(wanted - set(partition_counts(bootstrap_servers, wanted, timeout_seconds=timeout_seconds)))
 
 
 def _new_topic(topic: Topic, replication_factor: int, min_insync_replicas: int) -> NewTopic:

@@ -63,8 +63,8 @@ class Notebook:
 async def topic(bootstrap: str) -> str:
     """A topic of this test's own."""
     name = f"test.{uuid.uuid4().hex}"
-    for future in AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(name, PARTITIONS, 1)]).values():
-        await asyncio.to_thread(future.result)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    await asyncio.to_thread(admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result)
     return name
 
 

@@ -110,50 +110,6 @@ async def test_the_same_reference_of_another_client_is_another_order() -> None:
     assert ours.json()["id"] != theirs.json()["id"]
 
 
-async def test_wait_ends_with_the_page_as_soon_as_the_token_is_stored() -> None:
-    world = World()
-    world.clock.later(2.5, lambda: world.orders.put(row("registered")))
-
-    answer = await world.post(prefer="wait=10")
-
-    assert answer.status_code == 201
-    assert answer.json()["hosted_page_url"] == PAGE
-    assert answer.headers["preference-applied"] == "wait=10"
-    assert world.clock.now() - START < 3.5
-
-
-async def test_wait_sees_a_change_whose_word_was_lost() -> None:
-    """A waiter reads again every second, whatever it has heard."""
-    world = World()
-    world.clock.later(2.5, lambda: world.orders.put(row("registered"), silently=True))
-
-    answer = await world.post(prefer="wait=10")
-
-    assert answer.status_code == 201
-
-
-async def test_wait_that_ends_in_vain_is_a_202() -> None:
-    world = World()
-    world.orders.put(row("created"))
-
-    answer = await world.post(prefer="respond-async, wait=600")
-
-    assert answer.status_code == 202
-    assert answer.headers["preference-applied"] == "wait=30"
-    assert world.clock.now() - START == 30
-
-
-async def test_wait_never_shows_the_page_of_another_body() -> None:
-    """Both bodies were accepted before the database knew either; the other one came first in the log."""
-    world = World()
-    world.clock.later(1, lambda: world.orders.put(row("registered", terms(amount=1))))
-
-    answer = await world.post(prefer="wait=10")
-
-    assert answer.status_code == 409
-    assert PAGE not in answer.text
-
-
 async def test_a_conflict_with_an_order_of_which_only_the_token_is_known_names_the_body() -> None:
     world = World()
     stranger = row("registered", terms(amount=1))
@@ -163,25 +119,6 @@ async def test_a_conflict_with_an_order_of_which_only_the_token_is_known_names_t
 
     assert answer.status_code == 409
     assert [error["field"] for error in answer.json()["errors"]] == ["body"]
-
-
-async def test_who_waits_is_let_go_when_the_process_is_about_to_end() -> None:
-    world = World()
-    world.clock.later(2.5, world.dependencies.stop_waiting)
-
-    answer = await world.post(prefer="wait=30")
-
-    assert answer.status_code == 202
-    assert world.clock.now() - START <= 4
-
-
-async def test_wait_goes_on_while_only_the_token_and_not_the_body_is_known() -> None:
-    world = World()
-    world.clock.later(1, lambda: world.orders.put(replace(row("registered"), body_hash=None, client_id=None)))
-
-    answer = await world.post(prefer="wait=3")
-
-    assert answer.status_code == 202
 
 
 async def test_without_wait_a_registered_order_is_a_200_with_its_page() -> None:
@@ -211,19 +148,6 @@ async def test_postgresql_away_still_is_202(how: str) -> None:
     assert answer.status_code == waited.status_code == 202
     assert len(world.producer.records) == 2
     assert how != "known to be away" or world.orders.reads == 0
-
-
-async def test_postgresql_that_comes_back_while_waiting_gives_the_page() -> None:
-    world = World()
-    world.orders.healthy = False
-
-    def back() -> None:
-        world.orders.healthy = True
-        world.orders.put(row("registered"), silently=True)
-
-    world.clock.later(3, back)
-
-    assert (await world.post(prefer="wait=10")).status_code == 201
 
 
 @pytest.mark.parametrize("state", ["refusing", "silent"])

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message
@@ -62,6 +63,7 @@ class GroupConsumer:
         self._unopened: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
         self._last_poll_at = float("-inf")
+        self._is_abandoned = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-consumer", daemon=True)
 
@@ -103,6 +105,14 @@ class GroupConsumer:
         except BaseException as caught:  # noqa: BLE001  (nothing may end this thread in silence)
             error = caught
         self._loop.call_soon_threadsafe(self._resolve, error)
+        if error is not None:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Leave the group without a word to the subscriber, which is told by `ended`: others need not wait for us."""
+        self._is_abandoned = True
+        with suppress(KafkaException, RuntimeError):
+            self._consumer.close()
 
     def _resolve(self, error: BaseException | None) -> None:
         if error is None:
@@ -160,6 +170,8 @@ class GroupConsumer:
             self._loop.call_soon_threadsafe(self._subscriber.assigned, committed)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        if self._is_abandoned:
+            return
         names = _names(partitions)
         offsets = dict(self._ask(self._subscriber.revoked(names)))
         self._drop(names)
@@ -167,6 +179,8 @@ class GroupConsumer:
         consumer.incremental_unassign(partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        if self._is_abandoned:
+            return
         names = _names(partitions)
         self._ask(self._subscriber.lost(names))
         self._drop(names)

@@ -77,6 +77,32 @@ outbox_depth_rows = Gauge(
 )
 outbox_published_total = Counter("payonce_outbox_published_total", "Status changes published to payments.status")
 
+# ---- psp_worker
+psp_calls_total = Counter(
+    "payonce_psp_calls_total",
+    "Calls to the PSP by how they ended; many that are not ok: it is in trouble",
+    ("outcome",),
+)
+psp_call_seconds = Histogram(
+    "payonce_psp_call_seconds", "How long the PSP takes to answer one call", buckets=_LATENCY_BUCKETS
+)
+registration_outcomes_total = Counter(
+    "payonce_registration_outcomes_total", "Outcomes published by kind, repeats included", ("kind",)
+)
+worker_holds = Gauge(
+    "payonce_worker_holds",
+    "Why consumption is paused; configuration above 0 wants a person at once: the PSP refuses our key",
+    ("cause",),
+)
+worker_open_offsets = Gauge(
+    "payonce_worker_open_offsets",
+    "Commands read and not finished, by partition; one that stays high hides a stuck order",
+    ("partition",),
+)
+commit_failures_total = Counter(
+    "payonce_commit_failures_total", "Offset commits that failed and are repeated; steady growth: the group is ill"
+)
+
 
 def configure_logging(process: str, *, level: str = "INFO", json_lines: bool = True) -> None:
     """Send structured logs to standard output, one line per fact. Call once per process."""

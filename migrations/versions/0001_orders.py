@@ -70,7 +70,6 @@ TABLES = (
         payment  text
     )
     """,
-    "CREATE INDEX psp_reference_by_order ON psp_reference (order_id)",
     """
     CREATE TABLE unresolved_event (
         event_id      text PRIMARY KEY,

@@ -205,7 +205,7 @@ def _order_rows(changes: Sequence[OrderChange]) -> str:
 
 
 def _notification(order_ids: Sequence[str]) -> str:
-    payload = ",".join(order_ids)
+    payload = "\n".join(order_ids)
     return payload if len(payload.encode()) <= _NOTIFY_BYTES else EVERY_ORDER
 
 

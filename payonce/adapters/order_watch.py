@@ -7,7 +7,6 @@ waiter to read again. The connection also is the loop's own knowledge of whether
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,8 +21,6 @@ from payonce import telemetry
 CHANNEL = "payonce_orders"
 #: A payload of this means: too many orders to name, read again whatever you wait for.
 EVERYONE = "*"
-#: Between the order ids of a payload; they hold neither.
-_SEPARATORS = re.compile("[\n,]")
 _CONNECT_SECONDS = 3.0
 _PING_AFTER_SECONDS = 2.0
 _PING_SECONDS = 2.0
@@ -122,7 +119,7 @@ class OrderWatch:
         self._wake(EVERYONE)
 
     def _wake(self, payload: str) -> None:
-        names = list(self._waiters) if payload == EVERYONE else _SEPARATORS.split(payload)
+        names = list(self._waiters) if payload == EVERYONE else payload.splitlines()
         for name in names:
             for waiter in self._waiters.get(name, ()):
                 waiter.event.set()

@@ -26,11 +26,18 @@ _BAD_DATA_CLASSES = ("22", "23")
 
 
 class Database:
-    """A pool of connections. Thread-safe; nothing is opened before the first use."""
+    """A pool of connections. Thread-safe; nothing is opened before the first use. `schema`: the only one it sees."""
 
     def __init__(
-        self, url: str, *, application_name: str, pool_size: int = 2, statement_timeout_ms: int = _STATEMENT_MS
+        self,
+        url: str,
+        *,
+        application_name: str,
+        pool_size: int = 2,
+        statement_timeout_ms: int = _STATEMENT_MS,
+        schema: str | None = None,
     ) -> None:
+        search_path = f" -c search_path={schema}" if schema else ""
         self._engine = create_engine(
             url,
             pool_size=pool_size,
@@ -39,7 +46,8 @@ class Database:
             connect_args={
                 "connect_timeout": _CONNECT_SECONDS,
                 "application_name": application_name,
-                "options": f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={_LOCK_MS} -c timezone=UTC",
+                "options": f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={_LOCK_MS} -c timezone=UTC"
+                + search_path,
                 "keepalives_idle": 5,
                 "keepalives_interval": 2,
                 "keepalives_count": 3,

@@ -15,12 +15,13 @@ from sandbox.stripe_simulator.answer import Answer, Damage, encode, transmit
 from sandbox.stripe_simulator.config import KNOWN_API_VERSIONS
 from sandbox.stripe_simulator.events import Cause
 from sandbox.stripe_simulator.faults import Fault, Rule
-from sandbox.stripe_simulator.operations import Call, find_operation
+from sandbox.stripe_simulator.operation import Call
+from sandbox.stripe_simulator.operations import find_operation
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from sandbox.stripe_simulator.operations import Operation
+    from sandbox.stripe_simulator.operation import Operation
     from sandbox.stripe_simulator.simulator import Simulator
 
 _BODY_BYTES_MAX = 1_000_000

@@ -25,6 +25,10 @@ ENABLED_EVENTS = frozenset(
         "payment_intent.processing",
         "payment_intent.canceled",
         "charge.succeeded",
+        "charge.refunded",
+        "refund.created",
+        "refund.updated",
+        "refund.failed",
     }
 )
 
@@ -49,6 +53,7 @@ class Config:
     rate_limit_total: int = 100
     latency_ms: float = 0.0
     delayed_debit_seconds: float = 3 * 86_400.0
+    refund_seconds: float = 3 * 86_400.0
     redirect_wait_seconds: float = 10.0
     seed: int | None = None
 
@@ -89,6 +94,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         rate_limit_total=int(number("RATE_LIMIT_TOTAL", default.rate_limit_total)),
         latency_ms=number("LATENCY_MS", default.latency_ms),
         delayed_debit_seconds=number("DELAYED_DEBIT_SECONDS", default.delayed_debit_seconds),
+        refund_seconds=number("REFUND_SECONDS", default.refund_seconds),
         redirect_wait_seconds=min(10.0, number("REDIRECT_WAIT_SECONDS", default.redirect_wait_seconds)),
         seed=int(seed) if seed else None,
     )

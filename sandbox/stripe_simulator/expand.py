@@ -8,9 +8,23 @@ from sandbox.stripe_simulator.errors import invalid_parameter
 
 if TYPE_CHECKING:
     from sandbox.stripe_simulator.simulator import Simulator
-    from sandbox.stripe_simulator.state import Json
+    from sandbox.stripe_simulator.state import Collection, Json
 
 _DEPTH_MAX = 4
+# Where the objects are that a property names, and which objects have such properties.
+_COLLECTIONS = {
+    "balance_transaction": "balance_transactions",
+    "charge": "charges",
+    "failure_balance_transaction": "balance_transactions",
+    "latest_charge": "charges",
+    "payment_intent": "payment_intents",
+}
+_EXPANDABLE = {
+    "checkout.session": {"payment_intent"},
+    "payment_intent": {"latest_charge"},
+    "charge": {"payment_intent"},
+    "refund": {"balance_transaction", "charge", "failure_balance_transaction", "payment_intent"},
+}
 
 
 def expanded(answer: Json, paths: list[str], simulator: Simulator) -> Json:
@@ -39,13 +53,11 @@ def _expandable(value: Json, name: str, path: str, simulator: Simulator) -> Json
     present = value.get(name)
     if isinstance(present, dict):
         return present
-    match value["object"], name:
-        case ("checkout.session", "line_items"):
-            return simulator.sessions.line_items(store.sessions[value["id"]])
-        case ("checkout.session" | "charge", "payment_intent"):
-            return store.payment_intents[present] if present else None
-        case ("payment_intent", "latest_charge"):
-            return store.charges[present] if present else None
-        case _:
-            message = f"This property cannot be expanded ({path})."
-            raise invalid_parameter("expand", message)
+    kind = value["object"]
+    if (kind, name) == ("checkout.session", "line_items"):
+        return simulator.sessions.line_items(store.sessions[value["id"]])
+    collection = _COLLECTIONS.get(name)
+    if collection is None or name not in _EXPANDABLE.get(kind, ()):
+        raise invalid_parameter("expand", f"This property cannot be expanded ({path}).")
+    items: Collection[Json] = getattr(store, collection)
+    return items[present] if present else None

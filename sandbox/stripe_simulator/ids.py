@@ -23,6 +23,9 @@ class Ids:
     def charge(self) -> str:
         return self._draw("ch_3", 23)
 
+    def refund(self) -> str:
+        return self._draw("re_3", 23)
+
     def event(self) -> str:
         return self._draw("evt_1", 23)
 

@@ -1,51 +1,24 @@
-"""The operations of the API: each reads its parameters first and returns the work still to do.
-
-The split matters to idempotency: a refused parameter is no execution, and its answer is not kept.
-"""
+"""Every operation of the API by its path, and those of Checkout Sessions and events."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.stripe_simulator import errors
 from sandbox.stripe_simulator.expand import expanded
-from sandbox.stripe_simulator.lists import PAGING, Selection, created_range, page
+from sandbox.stripe_simulator.lists import PAGING, Selection, created_range
+from sandbox.stripe_simulator.operation import EXPAND, Call, Operation, Routes, listing, page_work, retrieve
 from sandbox.stripe_simulator.parameters import Parameters
+from sandbox.stripe_simulator.refund_operations import REFUND_ROUTES
 from sandbox.stripe_simulator.session_parameters import read_session_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from sandbox.stripe_simulator.operation import Work
+    from sandbox.stripe_simulator.state import EventRecord, Json, SessionRecord
 
-    from sandbox.stripe_simulator.events import Cause
-    from sandbox.stripe_simulator.forms import Form
-    from sandbox.stripe_simulator.simulator import Simulator
-    from sandbox.stripe_simulator.state import Collection, EventRecord, Json, SessionRecord
-
-    Work = Callable[[], Json]
-
-_EXPAND = frozenset({"expand"})
 _EVENTS_KEPT_SECONDS = 30 * 86_400
 _EVENT_TYPES_MAX = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request to one operation; `object_id` is the id in the path, or empty."""
-
-    simulator: Simulator
-    object_id: str
-    form: Form
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A named operation: its own endpoint for the rate limits."""
-
-    name: str
-    prepare: Callable[[Call], Work]
 
 
 def find_operation(method: str, path: str) -> tuple[Operation, str]:
@@ -69,7 +42,7 @@ def _create_session(call: Call) -> Work:
 
 def _expire_session(call: Call) -> Work:
     simulator = call.simulator
-    paths = Parameters(call.form, _EXPAND).strings("expand")
+    paths = Parameters(call.form, EXPAND).strings("expand")
 
     def work() -> Json:
         record = simulator.store.sessions.get(call.object_id)
@@ -101,18 +74,7 @@ def _list_sessions(call: Call) -> Work:
             return False
         return all(session[name] == value for name, value in wanted.items())
 
-    return _page_work(call, parameters, Selection("checkout.session", store.sessions, positions, matches))
-
-
-def _list_payment_intents(call: Call) -> Work:
-    parameters = Parameters(call.form, PAGING | {"customer", "customer_account"})
-    return _filtered(call, parameters, "payment_intent", call.simulator.store.payment_intents, ("customer",))
-
-
-def _list_charges(call: Call) -> Work:
-    parameters = Parameters(call.form, PAGING | {"customer", "payment_intent", "transfer_group"})
-    names = ("customer", "payment_intent", "transfer_group")
-    return _filtered(call, parameters, "charge", call.simulator.store.charges, names)
+    return page_work(call, parameters, Selection("checkout.session", store.sessions, positions, matches))
 
 
 def _list_events(call: Call) -> Work:
@@ -135,56 +97,28 @@ def _list_events(call: Call) -> Work:
         return not patterns or any(fnmatchcase(event.type, wanted) for wanted in patterns)
 
     positions = range(max(in_range.start, oldest), in_range.stop)
-    return _page_work(call, parameters, Selection("event", events, positions, matches))
-
-
-def _filtered(call: Call, parameters: Parameters, kind: str, items: Collection[Json], names: tuple[str, ...]) -> Work:
-    wanted = {name: parameters.string(name) for name in names if name in parameters}
-
-    def matches(item: Json) -> bool:
-        return all(item[name] == value for name, value in wanted.items())
-
-    return _page_work(call, parameters, Selection(kind, items, created_range(parameters, items), matches))
-
-
-def _page_work(call: Call, parameters: Parameters, selection: Selection) -> Work:
-    url = "/v1/checkout/sessions" if selection.kind == "checkout.session" else f"/v1/{selection.kind}s"
-    paths = parameters.strings("expand")
-    return lambda: expanded(page(parameters, url, selection), paths, call.simulator)
-
-
-def _retrieve(kind: str, param: str, collection: str) -> Callable[[Call], Work]:
-    """Make an operation that gives one object of a collection of the store."""
-
-    def prepare(call: Call) -> Work:
-        paths = Parameters(call.form, _EXPAND).strings("expand")
-        items: Collection[Any] = getattr(call.simulator.store, collection)  # Any: every kind of object
-
-        def work() -> Json:
-            item = items.get(call.object_id)
-            if item is None:
-                raise errors.missing_resource(kind, call.object_id, param)
-            return expanded(items.view(item), paths, call.simulator)
-
-        return work
-
-    return prepare
+    return page_work(call, parameters, Selection("event", events, positions, matches))
 
 
 _SESSIONS = ("checkout", "sessions")
-_ROUTES = {
+_ROUTES: Routes = {
     ("POST", _SESSIONS): Operation("checkout.sessions.create", _create_session),
     ("GET", _SESSIONS): Operation("checkout.sessions.list", _list_sessions),
     ("GET", (*_SESSIONS, "*")): Operation(
-        "checkout.sessions.retrieve", _retrieve("checkout.session", "session", "sessions")
+        "checkout.sessions.retrieve", retrieve("checkout.session", "session", "sessions")
     ),
     ("POST", (*_SESSIONS, "*", "expire")): Operation("checkout.sessions.expire", _expire_session),
-    ("GET", ("payment_intents",)): Operation("payment_intents.list", _list_payment_intents),
-    ("GET", ("payment_intents", "*")): Operation(
-        "payment_intents.retrieve", _retrieve("payment_intent", "intent", "payment_intents")
+    ("GET", ("payment_intents",)): Operation(
+        "payment_intents.list", listing("payment_intent", "payment_intents", ("customer", "customer_account"))
     ),
-    ("GET", ("charges",)): Operation("charges.list", _list_charges),
-    ("GET", ("charges", "*")): Operation("charges.retrieve", _retrieve("charge", "id", "charges")),
+    ("GET", ("payment_intents", "*")): Operation(
+        "payment_intents.retrieve", retrieve("payment_intent", "intent", "payment_intents")
+    ),
+    ("GET", ("charges",)): Operation(
+        "charges.list", listing("charge", "charges", ("customer", "payment_intent", "transfer_group"))
+    ),
+    ("GET", ("charges", "*")): Operation("charges.retrieve", retrieve("charge", "id", "charges")),
     ("GET", ("events",)): Operation("events.list", _list_events),
-    ("GET", ("events", "*")): Operation("events.retrieve", _retrieve("event", "id", "events")),
+    ("GET", ("events", "*")): Operation("events.retrieve", retrieve("event", "id", "events")),
+    **REFUND_ROUTES,
 }

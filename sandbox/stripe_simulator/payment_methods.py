@@ -17,6 +17,14 @@ class Kind(Enum):
     DELAYED = "delayed"
 
 
+class RefundOutcome(Enum):
+    """How a refund to an instrument goes."""
+
+    SUCCEEDS = "succeeds"
+    SUCCEEDS_LATER = "succeeds_later"  # pending first
+    FAILS_LATER = "fails_later"  # succeeded first
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """A payment method type of Stripe with the currencies it serves; None serves all."""
@@ -54,6 +62,7 @@ class Instrument:
     email: str | None = None
     name: str | None = None
     amount_override: int | None = None
+    refund: RefundOutcome = RefundOutcome.SUCCEEDS
 
 
 CARD = Method("card", Kind.CARD, "Card", None)
@@ -114,6 +123,11 @@ TEST_CARDS: dict[str, tuple[str, Instrument]] = {
         "3-D Secure step, then declined",
         Instrument(CARD, "1629", GENERIC_DECLINE, authenticate=True),
     ),
+    "4000000000007726": (
+        "Succeeds; its refunds are pending first",
+        Instrument(CARD, "7726", refund=RefundOutcome.SUCCEEDS_LATER),
+    ),
+    "4000000000005126": ("Succeeds; its refunds fail later", Instrument(CARD, "5126", refund=RefundOutcome.FAILS_LATER)),
     "4000000000000002": ("Declined", Instrument(CARD, "0002", GENERIC_DECLINE)),
     "4000000000009995": (
         "Insufficient funds",
@@ -162,7 +176,7 @@ def account(method: Method, number: str) -> Instrument | Failure:
     """Look a bank account number of a delayed debit up."""
     compact = "".join(number.split()).upper()
     if compact == method.account_succeeds:
-        return Instrument(method, compact[-4:])
+        return Instrument(method, compact[-4:], refund=RefundOutcome.SUCCEEDS_LATER)
     if compact == method.account_fails:
         return Instrument(method, compact[-4:], DEBIT_FAILED)
     message = f"Use a test account: {method.account_succeeds} succeeds, {method.account_fails} fails."
@@ -171,7 +185,7 @@ def account(method: Method, number: str) -> Instrument | Failure:
 
 def redirect(method: Method) -> Instrument:
     """Make the instrument of a bank that will ask the customer on its own page."""
-    return Instrument(method, "0000", authenticate=True)
+    return Instrument(method, "0000", authenticate=True, refund=RefundOutcome.SUCCEEDS_LATER)
 
 
 def with_details(

@@ -15,6 +15,7 @@ from sandbox.stripe_simulator.payment_objects import (
     payment_intent_object,
 )
 from sandbox.stripe_simulator.session_object import customer_details
+from sandbox.stripe_simulator.state import WrongStateError
 
 if TYPE_CHECKING:
     from sandbox.stripe_simulator.clock import Clock
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from sandbox.stripe_simulator.events import Events
     from sandbox.stripe_simulator.ids import Ids
     from sandbox.stripe_simulator.state import Json, SessionRecord, Store
-
-
-class NotPayableError(Exception):
-    """The session or its payment is not in the state that this step needs; look at it again."""
 
 
 class Payments:
@@ -50,10 +47,10 @@ class Payments:
     def confirm(self, record: SessionRecord, instrument: Instrument) -> None:
         """Pay an open session: it completes, or waits for the customer's bank, or stays open.
 
-        A failure is no error: it stands in `record.error`. Raises NotPayableError when the session is not open.
+        A failure is no error: it stands in `record.error`. Raises WrongStateError when the session is not open.
         """
         if not record.is_open:
-            raise NotPayableError(f"the session is {record.object['status']}")
+            raise WrongStateError(f"the session is {record.object['status']}")
         record.confirmations += 1
         record.error = None
         record.last_method = instrument.method.type
@@ -71,10 +68,10 @@ class Payments:
             self._proceed(record, intent, instrument)
 
     def authenticate(self, record: SessionRecord, *, passed: bool) -> None:
-        """Take the customer's answer on the bank's page. Raises NotPayableError when none is awaited."""
+        """Take the customer's answer on the bank's page. Raises WrongStateError when none is awaited."""
         intent, instrument = self.intent_of(record), record.pending
         if not self.awaits_customer(record) or intent is None or instrument is None:
-            raise NotPayableError("no authentication is awaited")
+            raise WrongStateError("no authentication is awaited")
         intent["next_action"] = None
         if passed:
             self._proceed(record, intent, instrument)
@@ -82,10 +79,10 @@ class Payments:
             self._fail(record, intent, instrument, AUTHENTICATION_FAILED)
 
     def settle(self, record: SessionRecord, *, succeed: bool) -> None:
-        """End a delayed debit. Raises NotPayableError unless it is processing."""
+        """End a delayed debit. Raises WrongStateError unless it is processing."""
         intent, instrument = self.intent_of(record), record.pending
         if intent is None or instrument is None or intent["status"] != "processing":
-            raise NotPayableError("no delayed payment is processing")
+            raise WrongStateError("no delayed payment is processing")
         charge = self._store.charges[intent["latest_charge"]]
         if succeed:
             charge.update(charge_result(charge, None, "succeeded"))
@@ -191,4 +188,5 @@ class Payments:
     def _charge(self, intent: Json, instrument: Instrument, status: str) -> Json:
         charge = charge_object(self._ids.charge(), intent, instrument, status, self._clock.seconds())
         self._store.charges.add(charge)
+        self._store.instrument_of_charge[charge["id"]] = instrument
         return charge

@@ -19,6 +19,10 @@ Json = dict[str, Any]
 Item = TypeVar("Item")
 
 
+class WrongStateError(Exception):
+    """The object is not in the state that this step needs; look at it again."""
+
+
 class Collection(Generic[Item]):
     """Objects of one kind by id and by order of creation; `created` never decreases along the order."""
 
@@ -114,7 +118,11 @@ class Store:
         )
         self.payment_intents = _json_collection()
         self.charges = _json_collection()
+        self.refunds = _json_collection()
+        self.balance_transactions = _json_collection()
         self.events: Collection[EventRecord] = Collection(
             EventRecord.view, lambda record: record.id, lambda record: record.created
         )
         self.session_of_payment_intent: dict[str, str] = {}
+        # What paid a charge: it decides how the charge's refunds go.
+        self.instrument_of_charge: dict[str, Instrument] = {}

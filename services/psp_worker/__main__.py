@@ -76,7 +76,8 @@ async def _serve(settings: PspWorkerSettings, partitions: int) -> Exit:
     ports = Ports(gateway, PostgresLedger(database_thread), producer, clock, last_poll_at, random.random)
     worker = assemble(
         ports,
-        limit_per_second=settings.stripe_rate_limit_per_endpoint,
+        # One endpoint is called, so the smaller limit is the one that counts.
+        limit_per_second=min(settings.stripe_rate_limit_per_endpoint, settings.stripe_rate_limit_total),
         partitions=partitions,
         concurrency=settings.worker_concurrency,
     )
@@ -107,9 +108,11 @@ async def _run(worker: Worker, member: GroupConsumer) -> Exit:
     await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
     if not any(ending.done() for ending in endings):
         log.info("stopping")
-        await worker.intake.drain(STOP_SECONDS)
-        await member.stop()
         committing.cancel()
+        draining = asyncio.ensure_future(worker.intake.drain(STOP_SECONDS))
+        endings.append(draining)
+        await asyncio.wait([draining])
+        await member.stop()
     return _exit_code(endings)
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import structlog
 
 from payonce.ports import Clock, GatewayFailure, Ledger, PaymentGateway, Registration
+from payonce.telemetry import psp_call_seconds, psp_calls_total
 from services.psp_worker.exits import LedgerContradicted
 from services.psp_worker.holds import Holds
-from services.psp_worker.metrics import psp_call_seconds, psp_calls_total
 from services.psp_worker.outcome import (
     AwaitConfiguration,
     Finish,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from services.psp_worker.metrics import holds_gauge
+from payonce.telemetry import worker_holds
 
 Cause = Literal["configuration", "database", "log"]
 
@@ -49,7 +49,7 @@ class Holds:
 
     def _count(self, cause: Cause, step: int) -> None:
         self._holders[cause] += step
-        holds_gauge.labels(cause).set(self._holders[cause])
+        worker_holds.labels(cause).set(self._holders[cause])
         if not self.is_held(cause) and (event := self._cleared.pop(cause, None)):
             event.set()
         self.on_change()

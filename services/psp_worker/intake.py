@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from payonce.ports import Clock, Ledger, Record, StoreUnavailable, TopicPartition
 from payonce.subscription import GroupMember
+from payonce.telemetry import worker_open_offsets
 from services.psp_worker.holds import Holds
 from services.psp_worker.lanes import Lanes
-from services.psp_worker.metrics import open_offsets_gauge
 from services.psp_worker.offsets import OpenOffsets
 from services.psp_worker.pace import Pacer
 from services.psp_worker.registrar import Work
@@ -128,7 +128,7 @@ class Intake:
         if offsets and self._member is not None:
             self._member.commit(offsets)
         for assignment in self._assignments.values():
-            open_offsets_gauge.labels(str(assignment.partition.partition)).set(len(assignment.offsets))
+            worker_open_offsets.labels(str(assignment.partition.partition)).set(len(assignment.offsets))
         return len(offsets)
 
     async def drain(self, seconds: float) -> None:
@@ -203,7 +203,7 @@ class Intake:
         self._pacer.hold(len(self._assignments))
         self._apply_pauses()
         for assignment in gone:
-            open_offsets_gauge.labels(str(assignment.partition.partition)).set(0)
+            worker_open_offsets.labels(str(assignment.partition.partition)).set(0)
         return gone
 
     async def _store(self, assignments: Iterable[Assignment]) -> Mapping[TopicPartition, int]:

@@ -6,8 +6,7 @@ from payonce.codec import outgoing
 from payonce.dead_letters import Reason, dead_letter
 from payonce.domain.events import TokenEvent
 from payonce.ports import Clock, Headers, LogProducer, Record
-from payonce.telemetry import dead_letters_total
-from services.psp_worker.metrics import outcomes_total
+from payonce.telemetry import dead_letters_total, registration_outcomes_total
 from services.psp_worker.patience import Patience
 
 #: The consumer group, the name in dead letters, and the source of our events.
@@ -26,7 +25,7 @@ class Voice:
         """Publish the outcome of the command in `cause`, within its trace."""
         record = outgoing(outcome, at=self._clock.now(), source=PROCESS, headers=_trace(cause))
         await self._patience.with_log(lambda: self._log.publish(record))
-        outcomes_total.labels(type(outcome).__name__).inc()
+        registration_outcomes_total.labels(type(outcome).__name__).inc()
 
     async def set_aside(self, record: Record, *, reason: Reason, error: str) -> None:
         """Publish the record's dead letter."""

@@ -60,6 +60,8 @@ async def _run(settings: StatusProcessorSettings) -> ExitCode:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    import gc
+    gc.set_threshold(50_000, 20, 100)
     process = Process(settings)
     reason = await process.run(stopping)
     code = exit_code_of(reason)

@@ -11,6 +11,7 @@ from typing import Any
 from payonce.codec import encode_body
 from payonce.domain.events import OrderStatusChanged
 from payonce.domain.order import OrderView, view
+from payonce.domain.order_columns import columns_of
 from payonce.domain.terms import Terms
 from payonce.ports import OrderChange, StoredOrder
 
@@ -29,34 +30,6 @@ def change_of(stored: StoredOrder, facts: Mapping[str, Any]) -> OrderChange:
     version = max(stored.version + 1, stored.clock_ms)
     announcement = _announcement(stored.order_id, order, terms, version=version, changed_at=stored.clock_ms // 1000)
     return OrderChange(stored.order_id, facts, columns, version, encode_body(announcement))
-
-
-def columns_of(order: OrderView) -> dict[str, Any]:
-    """Return the public columns of payment_order. Times are unix seconds."""
-    terms = order.terms
-    return {
-        "client_id": terms.client_id if terms else None,
-        "reference": terms.reference if terms else None,
-        "body_hash": order.body_hash,
-        "payment_type": terms.payment_type if terms else None,
-        "payment_method": terms.payment_method if terms else None,
-        "psp": terms.psp if terms else None,
-        "amount": terms.amount if terms else None,
-        "currency": terms.currency if terms else None,
-        "redirect_url": terms.redirect_url if terms else None,
-        "payment_order_status": order.status,
-        "attempt": order.attempt,
-        "psp_token": order.psp_token,
-        "hosted_page_url": order.hosted_page_url,
-        "client_secret": order.client_secret,
-        "page_expires_at": order.page_expires_at,
-        "amount_paid": order.amount_paid,
-        "amount_refunded": order.amount_refunded,
-        "amount_disputed": order.amount_disputed,
-        "failure_reason": order.failure_reason,
-        "failure_detail": order.failure_detail,
-        "flags": list(order.flags),
-    }
 
 
 def _is_as_announced(stored: StoredOrder, columns: Mapping[str, Any]) -> bool:

@@ -9,16 +9,13 @@ from typing import Any, cast
 
 from payonce.codec import Undecodable, decode
 from payonce.dead_letters import Reason, is_replay_for_other
+from payonce.domain.belonging import may_wait
 from payonce.domain.commands import Command
 from payonce.domain.events import OrderStatusChanged, PspEvent, TokenEvent
 from payonce.domain.order import ImpossibleEvent, contribution
 from payonce.ports import Record
 
 Folded = Command | TokenEvent | PspEvent
-
-#: Objects that carry our metadata from their first moment: without it, and with no id known to us, they are another
-#: app's on the same account. Refunds, disputes, charges and invoices carry none and wait for their payment.
-_MARKED_AT_BIRTH = frozenset({"checkout.session", "payment_intent", "subscription"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +85,8 @@ def _entry(record: Record, message: Folded) -> Entry:
         references=adds.references,
         facts=adds.facts,
         reason=adds.reason,
-        may_wait=_may_wait(message, adds.references),
+        may_wait=may_wait(message, adds.references),
     )
-
-
-def _may_wait(message: Folded, references: Mapping[str, str | None]) -> bool:
-    if not isinstance(message, PspEvent) or not references:
-        return False
-    return message.object.get("object") not in _MARKED_AT_BIRTH
 
 
 def _occurred_at(record: Record, message: Folded) -> int:

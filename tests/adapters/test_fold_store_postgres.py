@@ -118,7 +118,7 @@ async def test_waiters_are_notified_once_per_transaction(stores: list[PostgresFo
         payloads += [notice.payload for notice in listener.notifies]
         listener.notifies.clear()
     listener.close()
-    assert payloads == [f"{FIRST},ord_{'c' * 26}", "*"]
+    assert payloads == [f"{FIRST}\nord_{'c' * 26}", "*"]
 
 
 async def test_one_process_sweeps_at_a_time(stores: list[PostgresFoldStore]) -> None:

@@ -160,9 +160,9 @@ async def test_opening_further_back_reads_again_from_there(bootstrap: str, topic
     again.start_at = {TopicPartition(topic, number): 0 for number in range(PARTITIONS)}
     async with joined(bootstrap, topic, topic, again):
         await until(lambda: len(again.records) == 100)
+        assert sum(at or 0 for at in again.committed.values()) == 100
 
     assert again.values() == first.values()
-    assert sorted(filter(None, again.committed.values())) or again.gone
 
 
 async def test_paused_partitions_stay_paused_and_lose_nothing(bootstrap: str, topic: str) -> None:

@@ -19,13 +19,9 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from payonce.adapters.kafka.consumer_config import ENDING_CODES
 from payonce.ports import Record, TopicPartition
 from payonce.subscription import Subscriber
-from payonce.telemetry import Counter
+from payonce.telemetry import commit_failures_total
 
 T = TypeVar("T")
-
-commit_failures_total = Counter(
-    "payonce_commit_failures_total", "Offset commits that failed and are repeated; steady growth: the group is ill"
-)
 
 _POLL_SECONDS = 0.1
 _BATCH = 500
@@ -141,12 +137,21 @@ class GroupConsumer:
 
     def _open_partitions(self) -> None:
         while self._opens:
-            partition, offset = self._opens.popleft()
-            if partition not in self._unopened:
-                continue
-            if offset is not None:
-                self._consumer.seek(KafkaPartition(partition.topic, partition.partition, offset))
-            self._unopened.discard(partition)
+            partition, offset = self._opens[0]
+            if partition in self._unopened:
+                if offset is not None and not self._seeks(partition, offset):
+                    return  # the partition is not set up yet: next round
+                self._unopened.discard(partition)
+            self._opens.popleft()
+
+    def _seeks(self, partition: TopicPartition, offset: int) -> bool:
+        try:
+            self._consumer.seek(KafkaPartition(partition.topic, partition.partition, offset))
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001  (the library's public name for it)
+                raise
+            return False
+        return True
 
     def _apply_pauses(self) -> None:
         wanted = (set(self._wanted_pauses) | self._unopened) & self._assigned
@@ -205,7 +210,10 @@ class GroupConsumer:
     def _drop(self, partitions: Sequence[TopicPartition]) -> None:
         # The loop has forgotten them, so what it asked for them before is void.
         gone = set(partitions)
-        self._opens = deque(request for request in self._opens if request[0] not in gone)
+        for _ in range(len(self._opens)):  # in place: the loop may append at any moment
+            request = self._opens.popleft()
+            if request[0] not in gone:
+                self._opens.append(request)
         self._assigned -= gone
         self._unopened -= gone
         self._paused -= gone

@@ -5,6 +5,7 @@ Identity is (first origin, failing group): a message that fails again after a re
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
@@ -28,11 +29,14 @@ Reason = Literal[
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 SUFFIX = ".dlt"
+#: What the reason adds to a record at most (the error is cut); the dead-letter topics and the producer have this room.
+LETTER_HEADERS_BYTES_MAX = 16_384
+_COUNT = re.compile(r"[0-9]{1,6}")
 
 
 def dead_letter(record: Record, *, reason: Reason, error: str, group: str, at: float) -> OutgoingRecord:
     """Return the record for the dead-letter topic; `at` is unix seconds. Pure."""
-    attempts = int(record.header("dlt-attempts") or "0") + 1
+    attempts = _attempts_before(record) + 1
     origin = record.header("dlt-origin") or f"{record.topic}/{record.partition}/{record.offset}"
     why = {
         "dlt-reason": reason,
@@ -49,6 +53,12 @@ def dead_letter(record: Record, *, reason: Reason, error: str, group: str, at: f
         value=record.value,
         headers=original + tuple((name, value.encode("utf-8", "replace")) for name, value in why.items()),
     )
+
+
+def _attempts_before(record: Record) -> int:
+    """Return how often it has failed before; a header that is no such number is not ours and counts nothing."""
+    value = record.header("dlt-attempts") or ""
+    return int(value) if _COUNT.fullmatch(value) else 0
 
 
 def is_replay_for_other(record: Record, group: str) -> bool:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from payonce.dead_letters import dead_letter, is_replay_for_other
+import pytest
+
+from payonce.adapters.kafka.producer import producer_config
+from payonce.catalog import topics
+from payonce.dead_letters import LETTER_HEADERS_BYTES_MAX, SUFFIX, dead_letter, is_replay_for_other
 from payonce.ports import OutgoingRecord, Record
 
 RECORD = Record("payments.tokens", 3, 41, b"key", b"\x00raw", (("ce_id", b"1"),))
+RECORD_AS_LETTER = OutgoingRecord("payments.tokens.dlt", b"key", b"\x00raw")
 
 
 def as_read(letter: OutgoingRecord, *extra: tuple[str, bytes]) -> Record:
@@ -37,3 +42,22 @@ def test_a_replay_is_read_only_by_the_group_that_failed() -> None:
     assert not is_replay_for_other(replay, "worker")
     assert is_replay_for_other(replay, "fold")
     assert not is_replay_for_other(RECORD, "fold")
+
+
+@pytest.mark.parametrize("forged", [b"x", b"-1", b"9" * 5_000, b"\xff", b""])
+def test_a_forged_counter_does_not_stop_the_letter(forged: bytes) -> None:
+    """Whatever a record's headers say, it must be possible to set it aside."""
+    letter = dead_letter(
+        as_read(RECORD_AS_LETTER, ("dlt-attempts", forged)), reason="not_json", error="", group="g", at=0
+    )
+
+    assert dict(letter.headers)["dlt-attempts"] == b"1"
+
+
+def test_a_dead_letter_of_the_largest_record_fits_its_topic_and_the_producer() -> None:
+    """Else one huge record could never be set aside and would hold its partition for ever."""
+    room = LETTER_HEADERS_BYTES_MAX
+    for name in ("payments.commands", "payments.tokens", "payments.webhooks"):
+        letters = topics()[name + SUFFIX]
+        assert letters.max_message_bytes >= topics()[name].max_message_bytes + room
+        assert int(producer_config("x", "y")["message.max.bytes"]) >= letters.max_message_bytes

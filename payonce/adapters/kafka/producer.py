@@ -18,6 +18,8 @@ from payonce.ports import OutgoingRecord, PublishFailed
 
 #: Several times a broker's failover: a shorter timeout makes duplicates of acknowledged records.
 DELIVERY_TIMEOUT_MS = 60_000
+#: Room for the dead letter of the largest record that a topic takes; each topic has its own, smaller limit.
+LARGEST_MESSAGE_BYTES = 1_200_000
 _POLL_SECONDS = 0.1
 _FLUSH_SECONDS = 10.0
 
@@ -35,6 +37,7 @@ def producer_config(bootstrap_servers: str, client_id: str) -> dict[str, str | i
         "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
         "partitioner": "murmur2_random",
         "queue.buffering.max.messages": 50_000,
+        "message.max.bytes": LARGEST_MESSAGE_BYTES,
         "log.connection.close": False,
     }
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
 
 from payonce.adapters.kafka.topics import create_topics
 from payonce.adapters.migrations import upgrade
@@ -34,7 +35,8 @@ def bootstrap(stack: ChosenStack) -> str:
 def database_url(stack: ChosenStack) -> Iterator[str]:
     """A database of this module's own with the newest tables."""
     name = f"test_{next(_numbers)}"
-    admin = create_engine(stack.database_url, isolation_level="AUTOCOMMIT")
+    # No pool: a test may stop PostgreSQL, and a kept connection would be a dead one afterwards.
+    admin = create_engine(stack.database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with admin.connect() as connection:
         connection.execute(text(f'CREATE DATABASE "{name}"'))
     url = make_url(stack.database_url).set(database=name).render_as_string(hide_password=False)
@@ -42,4 +44,3 @@ def database_url(stack: ChosenStack) -> Iterator[str]:
     yield url
     with admin.connect() as connection:
         connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    admin.dispose()

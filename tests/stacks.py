@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from payonce.adapters.kafka.topics import BrokersAway, partition_counts
 from sandbox.stack import Stack
+from sandbox.stack.cache import Cache
+from sandbox.stack.ports import PortLease
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,50 @@ def docker_answers() -> bool:
     return probe.returncode == 0
 
 
+def kafka_environment(port: int) -> dict[str, str]:
+    """Return the settings of one apache/kafka container that clients outside reach under the port it has inside."""
+    return {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+    }
+
+
 @contextmanager
 def _containers() -> Iterator[ChosenStack]:
-    from testcontainers.kafka import KafkaContainer
-    from testcontainers.postgres import PostgresContainer
+    # Not the package's own KafkaContainer: it knows Confluent's image only, and we test on Apache's.
+    from testcontainers.community.postgres import PostgresContainer
+    from testcontainers.core.container import DockerContainer
 
-    kafka = KafkaContainer("apache/kafka:4.3.1").with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
-    postgres = PostgresContainer("postgres:18", username="payonce", password="payonce", dbname="payonce")
+    ports = PortLease(Cache.of_user())
+    port = ports.take()
+    kafka = DockerContainer("apache/kafka:4.3.1").with_bind_ports(port, port)
+    for name, value in kafka_environment(port).items():
+        kafka.with_env(name, value)
+    postgres = PostgresContainer(
+        "postgres:18", username="payonce", password="payonce", dbname="payonce", driver="psycopg2"
+    )
     with kafka, postgres:
-        yield ChosenStack(kafka.get_bootstrap_server(), postgres.get_connection_url(driver="psycopg2"))
+        bootstrap = f"127.0.0.1:{port}"
+        _wait_for_kafka(bootstrap)
+        yield ChosenStack(bootstrap, postgres.get_connection_url())
+    ports.release()
+
+
+def _wait_for_kafka(bootstrap: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            partition_counts(bootstrap, [], timeout_seconds=2)
+        except BrokersAway:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return

@@ -1,4 +1,4 @@
-"""The ASGI application: the API, the hosted pages, the control API and the health check."""
+"""The ASGI application: the API, the hosted pages, the card fields, the control API and the health check."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 from sandbox.stripe_simulator.api import Api
 from sandbox.stripe_simulator.background import end_on_bug
 from sandbox.stripe_simulator.control import Control
+from sandbox.stripe_simulator.elements_page import ElementsPage
 from sandbox.stripe_simulator.hosted_page import HostedPage
 from sandbox.stripe_simulator.simulator import Simulator
 
@@ -44,6 +45,7 @@ def create_app(config: Config, clock: Clock | None = None) -> Starlette:
     routes = [
         Mount("/v1", app=Api(simulator)),
         *HostedPage(simulator).routes(),
+        *ElementsPage(simulator).routes(),
         *Control(simulator).routes(),
         Route("/healthz", _health, methods=["GET"]),
     ]

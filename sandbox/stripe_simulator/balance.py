@@ -47,4 +47,10 @@ class Balance:
 
 
 def _fee_detail(fee: int, currency: str) -> Json:
-    return {"amount": fee, "application": None, "currency": currency, "description": "Dispute fee", "type": "stripe_fee"}
+    return {
+        "amount": fee,
+        "application": None,
+        "currency": currency,
+        "description": "Dispute fee",
+        "type": "stripe_fee",
+    }

@@ -13,6 +13,9 @@ API_VERSION = "2026-10-28.endive"
 # The versions whose Checkout Session, PaymentIntent, Charge and Event have the shapes that are built here.
 KNOWN_API_VERSIONS = frozenset({"2026-09-30.endive", API_VERSION})
 
+# What a subscription can become when the last try to collect an invoice has failed.
+AFTER_LAST_RETRY = ("canceled", "unpaid", "past_due")
+
 # What an endpoint of payonce subscribes to.
 ENABLED_EVENTS = frozenset(
     {
@@ -26,6 +29,23 @@ ENABLED_EVENTS = frozenset(
         "payment_intent.canceled",
         "charge.succeeded",
         "charge.refunded",
+        "charge.dispute.created",
+        "charge.dispute.updated",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.funds_reinstated",
+        "charge.dispute.closed",
+        "customer.subscription.created",
+        "customer.subscription.updated",
+        "customer.subscription.deleted",
+        "customer.subscription.paused",
+        "customer.subscription.resumed",
+        "invoice.paid",
+        "invoice.payment_failed",
+        "invoice.payment_action_required",
+        "invoice.finalization_failed",
+        "invoice.marked_uncollectible",
+        "invoice.voided",
+        "invoice_payment.paid",
         "refund.created",
         "refund.updated",
         "refund.failed",
@@ -54,6 +74,9 @@ class Config:
     latency_ms: float = 0.0
     delayed_debit_seconds: float = 3 * 86_400.0
     refund_seconds: float = 3 * 86_400.0
+    invoice_draft_seconds: float = 3600.0
+    retry_seconds: tuple[float, ...] = (3 * 86_400.0, 5 * 86_400.0, 7 * 86_400.0)
+    after_last_retry: str = "canceled"
     redirect_wait_seconds: float = 10.0
     seed: int | None = None
 
@@ -95,6 +118,22 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         latency_ms=number("LATENCY_MS", default.latency_ms),
         delayed_debit_seconds=number("DELAYED_DEBIT_SECONDS", default.delayed_debit_seconds),
         refund_seconds=number("REFUND_SECONDS", default.refund_seconds),
+        invoice_draft_seconds=number("INVOICE_DRAFT_SECONDS", default.invoice_draft_seconds),
+        retry_seconds=_durations(text("RETRY_SECONDS", ",".join(map(str, default.retry_seconds)))),
+        after_last_retry=_after_last_retry(text("AFTER_LAST_RETRY", default.after_last_retry)),
         redirect_wait_seconds=min(10.0, number("REDIRECT_WAIT_SECONDS", default.redirect_wait_seconds)),
         seed=int(seed) if seed else None,
     )
+
+
+def _durations(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"SIMULATOR_RETRY_SECONDS must be numbers separated by commas, not {text!r}") from error
+
+
+def _after_last_retry(status: str) -> str:
+    if status not in AFTER_LAST_RETRY:
+        raise ValueError(f"SIMULATOR_AFTER_LAST_RETRY must be one of {', '.join(AFTER_LAST_RETRY)}, not {status!r}")
+    return status

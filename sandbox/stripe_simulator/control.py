@@ -5,15 +5,11 @@ It has no authentication: the simulator binds to the loopback address.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-import orjson
-from starlette.responses import Response
-from starlette.routing import Route
-
-from sandbox.stripe_simulator.answer import encode
-from sandbox.stripe_simulator.errors import ApiError
+from sandbox.stripe_simulator.billing_control import BillingControl
+from sandbox.stripe_simulator.control_endpoint import Handler, control_route
+from sandbox.stripe_simulator.dispute_control import DisputeControl
 from sandbox.stripe_simulator.payment_methods import (
     CARD,
     METHODS,
@@ -23,20 +19,21 @@ from sandbox.stripe_simulator.payment_methods import (
     account,
     card,
     redirect,
+    voucher,
     with_details,
 )
-from sandbox.stripe_simulator.payments import NotPayableError
+from sandbox.stripe_simulator.refund_control import RefundControl
 from sandbox.stripe_simulator.session_parameters import read_session_request
 from sandbox.stripe_simulator.statistics import session_row, statistics
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.routing import Route
 
     from sandbox.stripe_simulator.forms import Form
     from sandbox.stripe_simulator.simulator import Simulator
     from sandbox.stripe_simulator.state import Json, SessionRecord
 
-Handler = Callable[["Request", "Json"], object]
 _SUCCEEDS = "4242424242424242"
 _DECLINES = "4000000000000002"
 
@@ -67,8 +64,11 @@ class Control:
             ("POST", f"{session}/settle", self._settle),
             ("POST", f"{session}/expire", self._expire),
             ("POST", "/_control/foreign_sessions", self._pay_foreign),
+            *RefundControl(self._simulator).handlers(),
+            *DisputeControl(self._simulator).handlers(),
+            *BillingControl(self._simulator).handlers(),
         ]
-        return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in handlers]
+        return [control_route(*handler) for handler in handlers]
 
     def _reset_counts(self, _request: Request, _body: Json) -> Json:
         self._simulator.limits.reset_counts()
@@ -128,15 +128,15 @@ class Control:
         return session_row(record)
 
     def _confirm(self, record: SessionRecord, instrument: Instrument, authenticate: str) -> None:
-        payments = self._simulator.payments
-        if not payments.awaits_customer(record):
-            payments.confirm(record, instrument)
-        if payments.awaits_customer(record) and authenticate != "wait":
-            payments.authenticate(record, passed=authenticate == "pass")
+        checkout = self._simulator.checkout
+        if not checkout.awaits_customer(record):
+            checkout.confirm(record, instrument)
+        if checkout.awaits_customer(record) and authenticate != "wait":
+            checkout.authenticate(record, passed=authenticate == "pass")
 
     def _settle(self, request: Request, body: Json) -> Json:
         record = self._session(request)
-        self._simulator.payments.settle(record, succeed=bool(body.get("succeed", True)))
+        self._simulator.checkout.settle(record, succeed=bool(body.get("succeed", True)))
         return session_row(record)
 
     def _expire(self, request: Request, _body: Json) -> Json:
@@ -172,11 +172,11 @@ class Control:
 
 
 def _instrument(body: Json, record: SessionRecord) -> Instrument:
-    """Choose what a script pays with: `method` is a kind (card, redirect, delayed) or a type. Raises ValueError."""
+    """Choose what a script pays with: `method` is a kind (see Kind) or a type of Stripe's. Raises ValueError."""
     wanted = str(body.get("method", "card"))
     offered = [METHODS[name] for name in record.request.offered_types]
     method = next((method for method in offered if wanted in {method.type, method.kind.value}), None)
-    if method is None and record.object["payment_status"] == "no_payment_required":
+    if method is None and not record.request.collects_payment_method:
         method = CARD
     if method is None:
         raise ValueError(f"the session offers {', '.join(record.request.offered_types) or 'nothing'}, not {wanted}")
@@ -188,32 +188,10 @@ def _instrument(body: Json, record: SessionRecord) -> Instrument:
         case Kind.DELAYED:
             number = method.account_succeeds if body.get("succeed", True) else method.account_fails
             found = account(method, number)
+        case Kind.VOUCHER:
+            found = voucher(method, paid=bool(body.get("succeed", True)))
     if isinstance(found, Failure):
         raise ValueError(found.message)  # noqa: TRY004 - the value is wrong, not its type
     override = body.get("amount_override")
     email, name = str(body.get("email", "customer@example.com")), str(body.get("name", "Jenny Rosen"))
     return with_details(found, email, name, None if override is None else int(override))
-
-
-def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        raw = await request.body()
-        try:
-            body = orjson.loads(raw) if raw else {}
-            if not isinstance(body, dict):
-                return _json({"error": "the body must be a JSON object"}, 400)
-            return _json(handler(request, body), 200)
-        except NotPayableError as error:
-            return _json({"error": str(error)}, 409)
-        except ApiError as error:
-            return _json({"error": str(error)}, 409 if error.executed else 400)
-        except KeyError as error:
-            return _json({"error": str(error.args[0])}, 404)
-        except (ValueError, TypeError) as error:
-            return _json({"error": str(error)}, 400)
-
-    return endpoint
-
-
-def _json(value: object, status: int) -> Response:
-    return Response(encode(value), status, media_type="application/json")

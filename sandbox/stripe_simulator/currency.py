@@ -36,6 +36,11 @@ def format_amount(amount: int, currency: str) -> str:
     return f"{sign}{symbol}{number}" if symbol else f"{sign}{currency.upper()} {number}"
 
 
+def minor_units_divisor(currency: str) -> int:
+    """Say by what an amount in minor units is divided to give the currency's unit."""
+    return int(10 ** _decimals(currency)[1])
+
+
 def _decimals(currency: str) -> tuple[int, int]:
     """How many decimals are shown, and how many digits of the amount are decimals."""
     if currency in _ZERO_DECIMAL:

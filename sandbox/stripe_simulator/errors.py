@@ -70,6 +70,12 @@ def missing_resource(kind: str, object_id: str, param: str = "id") -> ApiError:
     return ApiError(404, message, code="resource_missing", param=param, executed=True)
 
 
+def no_such_reference(kind: str, object_id: str) -> ApiError:
+    """Say that an object named in a parameter does not exist: a 400, because the URL itself is right."""
+    message = f"No such {kind}: '{object_id}'"
+    return ApiError(400, message, code="resource_missing", param=kind, executed=True)
+
+
 def unauthorized(key: str | None) -> ApiError:
     """Refuse a key, which is shown masked."""
     if not key:

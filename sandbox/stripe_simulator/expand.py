@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.stripe_simulator.errors import invalid_parameter
 
@@ -15,14 +15,23 @@ _DEPTH_MAX = 4
 _COLLECTIONS = {
     "balance_transaction": "balance_transactions",
     "charge": "charges",
+    "customer": "customers",
     "failure_balance_transaction": "balance_transactions",
+    "invoice": "invoices",
     "latest_charge": "charges",
+    "latest_invoice": "invoices",
     "payment_intent": "payment_intents",
+    "subscription": "subscriptions",
 }
 _EXPANDABLE = {
-    "checkout.session": {"payment_intent"},
-    "payment_intent": {"latest_charge"},
-    "charge": {"payment_intent"},
+    "checkout.session": {"customer", "invoice", "payment_intent", "subscription"},
+    "payment_intent": {"customer", "latest_charge"},
+    "charge": {"customer", "payment_intent"},
+    "subscription": {"customer", "latest_invoice"},
+    "invoice": {"customer"},
+    "invoice_payment": {"invoice"},
+    "": {"payment_intent", "subscription"},  # hashes inside objects: a payment, the details of a parent
+    "dispute": {"charge", "payment_intent"},
     "refund": {"balance_transaction", "charge", "failure_balance_transaction", "payment_intent"},
 }
 
@@ -39,7 +48,7 @@ def expanded(answer: Json, paths: list[str], simulator: Simulator) -> Json:
 
 def _expand(value: Json, steps: list[str], path: str, simulator: Simulator) -> Json:
     name, rest = steps[0], steps[1:]
-    if name == "data" and value["object"] == "list" and rest:
+    if name == "data" and value.get("object") == "list" and rest:
         return {**value, "data": [_expand(element, rest, path, simulator) for element in value["data"]]}
     expandable = _expandable(value, name, path, simulator)
     if expandable is not None and rest:
@@ -53,11 +62,13 @@ def _expandable(value: Json, name: str, path: str, simulator: Simulator) -> Json
     present = value.get(name)
     if isinstance(present, dict):
         return present
-    kind = value["object"]
+    kind = value.get("object", "")
     if (kind, name) == ("checkout.session", "line_items"):
         return simulator.sessions.line_items(store.sessions[value["id"]])
+    if (kind, name) == ("invoice", "payments"):
+        return simulator.invoices.payments_of(value)
     collection = _COLLECTIONS.get(name)
     if collection is None or name not in _EXPANDABLE.get(kind, ()):
         raise invalid_parameter("expand", f"This property cannot be expanded ({path}).")
-    items: Collection[Json] = getattr(store, collection)
-    return items[present] if present else None
+    items: Collection[Any] = getattr(store, collection)  # Any: every kind of object
+    return items.view(items[present]) if present else None

@@ -6,25 +6,23 @@ forgotten; real card numbers are refused.
 
 from __future__ import annotations
 
-import secrets
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from sandbox.stripe_simulator.currency import format_amount
+from sandbox.stripe_simulator.pages import Pages
 from sandbox.stripe_simulator.payment_form import FormError, grouped, read_instrument
 from sandbox.stripe_simulator.payment_methods import METHODS, TEST_CARDS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from sandbox.stripe_simulator.line_items import LineItem
     from sandbox.stripe_simulator.simulator import Simulator
     from sandbox.stripe_simulator.state import SessionRecord
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 class HostedPage:
@@ -32,13 +30,7 @@ class HostedPage:
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
-        self._templates = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._pages = Pages()
 
     def routes(self) -> list[Route]:
         return [
@@ -52,7 +44,7 @@ class HostedPage:
         record = self._find(request)
         if record is None or not record.is_open:
             return self._closed(record)
-        if self._simulator.payments.awaits_customer(record):
+        if self._simulator.checkout.awaits_customer(record):
             return self._to_authentication(record)
         return self._page(record, record.error, 200)
 
@@ -64,7 +56,7 @@ class HostedPage:
             return self._closed(record)
         if not record.is_open:
             return await self._back_to_merchant(record)
-        if self._simulator.payments.awaits_customer(record):
+        if self._simulator.checkout.awaits_customer(record):
             return self._to_authentication(record)
         if form.get("confirmation") != str(record.confirmations):
             return self._to_page(record)
@@ -72,25 +64,25 @@ class HostedPage:
             instrument = read_instrument(form, record, self._simulator.clock.now())
         except FormError as error:
             return self._page(record, str(error), 422, form)
-        self._simulator.payments.confirm(record, instrument)
+        self._simulator.checkout.confirm(record, instrument)
         return await self._after_step(record)
 
     async def show_authentication(self, request: Request) -> Response:
         record = self._find(request)
         if record is None or not record.is_open:
             return self._closed(record)
-        if not self._simulator.payments.awaits_customer(record) or record.pending is None:
+        if not self._simulator.checkout.awaits_customer(record) or record.pending is None:
             return self._to_page(record)
         context = {**self._common(record), "method": record.pending.method, "last4": record.pending.last4}
-        return self._render("authenticate.html", context)
+        return self._pages.render("authenticate.html", context)
 
     async def authenticate(self, request: Request) -> Response:
         form = await request.form()
         record = self._find(request)
         if record is None or record.object["status"] == "expired":
             return self._closed(record)
-        if self._simulator.payments.awaits_customer(record):
-            self._simulator.payments.authenticate(record, passed=form.get("decision") == "approve")
+        if self._simulator.checkout.awaits_customer(record):
+            self._simulator.checkout.authenticate(record, passed=form.get("decision") == "approve")
         return await self._after_step(record)
 
     def _find(self, request: Request) -> SessionRecord | None:
@@ -101,7 +93,7 @@ class HostedPage:
     async def _after_step(self, record: SessionRecord) -> Response:
         if not record.is_open:
             return await self._back_to_merchant(record)
-        if self._simulator.payments.awaits_customer(record):
+        if self._simulator.checkout.awaits_customer(record):
             return self._to_authentication(record)
         return self._to_page(record)
 
@@ -117,7 +109,7 @@ class HostedPage:
         return RedirectResponse(f"{self._simulator.config.base_url}/c/pay/{record.id}", 303)
 
     def _to_authentication(self, record: SessionRecord) -> Response:
-        return RedirectResponse(f"{self._simulator.config.base_url}/c/authenticate/{record.id}", 303)
+        return RedirectResponse(f"{self._simulator.config.base_url}{record.authentication_path}", 303)
 
     def _page(
         self, record: SessionRecord, error: str | None, status: int, form: dict[str, str] | None = None
@@ -126,19 +118,17 @@ class HostedPage:
         typed = form or {}
         context = {
             **self._common(record),
-            "items": [
-                (item.name, item.quantity, format_amount(item.amount, item.currency))
-                for item in record.request.line_items
-            ],
+            "items": [(item.name, item.quantity, _price(item)) for item in record.request.line_items],
             "methods": methods,
             "chosen": typed.get("method") or record.last_method or (methods[0].type if methods else ""),
             "email": typed.get("email") or record.object["customer_email"] or "",
             "error": error,
             "confirmation": record.confirmations,
-            "free": record.object["payment_status"] == "no_payment_required",
+            "free": not record.request.collects_payment_method,
+            "plan": _plan(record, self._simulator.clock.seconds()),
             "test_cards": [(grouped(number), meaning) for number, (meaning, _) in TEST_CARDS.items()],
         }
-        return self._render("pay.html", context, status)
+        return self._pages.render("pay.html", context, status)
 
     def _closed(self, record: SessionRecord | None) -> Response:
         """Nothing to pay here: never was, is over, or is paid."""
@@ -149,7 +139,7 @@ class HostedPage:
             "unpaid": record is not None and record.object["payment_status"] == "unpaid",
             "cancel_url": record.object["cancel_url"] if record is not None else None,
         }
-        return self._render("closed.html", context, {"complete": 200, "expired": 410}.get(status or "", 404))
+        return self._pages.render("closed.html", context, {"complete": 200, "expired": 410}.get(status or "", 404))
 
     def _common(self, record: SessionRecord) -> dict[str, object]:
         total = int(record.object["amount_total"])
@@ -159,14 +149,19 @@ class HostedPage:
             "cancel_url": record.object["cancel_url"],
         }
 
-    def _render(self, template: str, context: dict[str, object], status: int = 200) -> HTMLResponse:
-        nonce = secrets.token_urlsafe(16)
-        policy = f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; frame-ancestors 'none'"
-        headers = {
-            "Content-Security-Policy": policy,
-            "Cache-Control": "no-store",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-        }
-        page = self._templates.get_template(template).render({**context, "nonce": nonce})
-        return HTMLResponse(page, status, headers)
+
+def _price(item: LineItem) -> str:
+    amount = format_amount(item.amount, item.currency)
+    return f"{amount} / {item.recurring}" if item.recurring else amount
+
+
+def _plan(record: SessionRecord, now: int) -> str | None:
+    """Say what a subscription costs later; None in payment mode."""
+    request = record.request
+    if request.recurring is None:
+        return None
+    later = f"{format_amount(request.amount_recurring, request.currency)} per {request.recurring}"
+    trial_end = request.subscription_data.trial_end(now)
+    if trial_end is None:
+        return f"Then {later}, until you cancel."
+    return f"Free until {datetime.fromtimestamp(trial_end, UTC):%d %B %Y}, then {later}, until you cancel."

@@ -36,6 +36,10 @@ class Ids:
         """Draw an id of a minor object, such as `li_1...`."""
         return self._draw(f"{prefix}_1", 23)
 
+    def digits(self, length: int) -> str:
+        """Draw a reference number of a bank."""
+        return "".join(self.random.choices(string.digits, k=length))
+
     def secret_of(self, owner: str) -> str:
         """Draw a client secret, which begins with the id of its object as at Stripe."""
         return self._draw(f"{owner}_secret_", 25)

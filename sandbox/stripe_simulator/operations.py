@@ -6,6 +6,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from sandbox.stripe_simulator import errors
+from sandbox.stripe_simulator.billing_operations import BILLING_ROUTES
+from sandbox.stripe_simulator.dispute_operations import DISPUTE_ROUTES
 from sandbox.stripe_simulator.expand import expanded
 from sandbox.stripe_simulator.lists import PAGING, Selection, created_range
 from sandbox.stripe_simulator.operation import EXPAND, Call, Operation, Routes, listing, page_work, retrieve
@@ -121,4 +123,6 @@ _ROUTES: Routes = {
     ("GET", ("events",)): Operation("events.list", _list_events),
     ("GET", ("events", "*")): Operation("events.retrieve", retrieve("event", "id", "events")),
     **REFUND_ROUTES,
+    **DISPUTE_ROUTES,
+    **BILLING_ROUTES,
 }

@@ -16,6 +16,7 @@ from sandbox.stripe_simulator.payment_methods import (
     account,
     card,
     redirect,
+    voucher,
     with_details,
 )
 
@@ -37,7 +38,7 @@ def read_instrument(form: dict[str, str], record: SessionRecord, now: float) -> 
     email = typed.get("email", "")
     if not _EMAIL.fullmatch(email):
         raise FormError("Please enter your e-mail address.")
-    if record.object["payment_status"] == "no_payment_required":
+    if not record.request.collects_payment_method:
         return with_details(Instrument(CARD, "0000"), email, None)
     method = METHODS.get(typed.get("method", ""))
     if method is None or method.type not in record.request.offered_types:
@@ -49,6 +50,9 @@ def read_instrument(form: dict[str, str], record: SessionRecord, now: float) -> 
             found = redirect(method)
         case Kind.DELAYED:
             found = account(method, typed.get("account", ""))
+        case Kind.VOUCHER:
+            # As with Stripe's test addresses, the address says what the customer will do.
+            found = voucher(method, paid="fill_never" not in email)
     if isinstance(found, Failure):
         raise FormError(found.message)
     return with_details(found, email, typed.get("name"))

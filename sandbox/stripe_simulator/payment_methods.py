@@ -10,11 +10,12 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """How a method behaves: at once, by a page of the bank, or days later."""
+    """How a method behaves: at once, by a page of the bank, days later, or when a voucher has been paid."""
 
     CARD = "card"
     REDIRECT = "redirect"
     DELAYED = "delayed"
+    VOUCHER = "voucher"
 
 
 class RefundOutcome(Enum):
@@ -49,6 +50,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a cardholder says who disputes a charge; without an amount the whole charge."""
+
+    reason: str = "fraudulent"
+    inquiry: bool = False
+    amount: int | None = None
+    due_seconds: float = 7 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
 class Instrument:
     """What the customer pays with, and how it will end."""
 
@@ -63,6 +74,9 @@ class Instrument:
     name: str | None = None
     amount_override: int | None = None
     refund: RefundOutcome = RefundOutcome.SUCCEEDS
+    claim: Claim | None = None  # the cardholder disputes the charge at once
+    attaches: bool = False  # can be kept for later although its charges fail
+    authenticate_always: bool = False  # also when the customer is not there
 
 
 CARD = Method("card", Kind.CARD, "Card", None)
@@ -100,6 +114,8 @@ METHODS = {
             "00012345",
             "22222227",
         ),
+        Method("boleto", Kind.VOUCHER, "Boleto", frozenset({"brl"})),
+        Method("oxxo", Kind.VOUCHER, "OXXO", frozenset({"mxn"})),
     )
 }
 
@@ -111,6 +127,12 @@ AUTHENTICATION_FAILED = Failure(
     charged=False,
 )
 DEBIT_FAILED = Failure("insufficient_funds", "The customer's account has insufficient funds to cover this payment.")
+VOUCHER_EXPIRED = Failure(
+    "payment_intent_payment_attempt_expired",
+    "The latest payment attempt of this PaymentIntent has expired. You can provide payment_method_data or a new "
+    "PaymentMethod to attempt to fulfill this PaymentIntent again.",
+    charged=False,
+)
 GENERIC_DECLINE = Failure("card_declined", _DECLINED, "generic_decline")
 _VISA = Instrument(CARD, "4242")
 # docs.stripe.com/testing
@@ -118,7 +140,10 @@ TEST_CARDS: dict[str, tuple[str, Instrument]] = {
     "4242424242424242": ("Succeeds (Visa)", _VISA),
     "5555555555554444": ("Succeeds (Mastercard)", Instrument(CARD, "4444", brand="mastercard")),
     "4000002500003155": ("3-D Secure step, then succeeds", Instrument(CARD, "3155", authenticate=True)),
-    "4000002760003184": ("3-D Secure step, then succeeds", Instrument(CARD, "3184", authenticate=True)),
+    "4000002760003184": (
+        "3-D Secure step, at every renewal too",
+        Instrument(CARD, "3184", authenticate=True, authenticate_always=True),
+    ),
     "4000008400001629": (
         "3-D Secure step, then declined",
         Instrument(CARD, "1629", GENERIC_DECLINE, authenticate=True),
@@ -127,7 +152,20 @@ TEST_CARDS: dict[str, tuple[str, Instrument]] = {
         "Succeeds; its refunds are pending first",
         Instrument(CARD, "7726", refund=RefundOutcome.SUCCEEDS_LATER),
     ),
-    "4000000000005126": ("Succeeds; its refunds fail later", Instrument(CARD, "5126", refund=RefundOutcome.FAILS_LATER)),
+    "4000000000005126": (
+        "Succeeds; its refunds fail later",
+        Instrument(CARD, "5126", refund=RefundOutcome.FAILS_LATER),
+    ),
+    "4000000000000259": ("Succeeds, then disputed as fraudulent", Instrument(CARD, "0259", claim=Claim())),
+    "4000000000002685": (
+        "Succeeds, then disputed as not received",
+        Instrument(CARD, "2685", claim=Claim("product_not_received")),
+    ),
+    "4000000000001976": ("Succeeds, then an inquiry", Instrument(CARD, "1976", claim=Claim(inquiry=True))),
+    "4000000000000341": (
+        "Can be kept, but its charges are declined",
+        Instrument(CARD, "0341", GENERIC_DECLINE, attaches=True),
+    ),
     "4000000000000002": ("Declined", Instrument(CARD, "0002", GENERIC_DECLINE)),
     "4000000000009995": (
         "Insufficient funds",
@@ -149,12 +187,15 @@ TEST_CARDS: dict[str, tuple[str, Instrument]] = {
 }
 
 
-def offered_types(currency: str, allowed: list[str] | None, excluded: list[str] | None) -> tuple[str, ...]:
+def offered_types(
+    currency: str, allowed: list[str] | None, excluded: list[str] | None, *, cards_only: bool = False
+) -> tuple[str, ...]:
     """Choose the types a session offers, as Stripe does dynamically: by currency, then by the two filters."""
     return tuple(
         method.type
         for method in METHODS.values()
-        if (method.currencies is None or currency in method.currencies)
+        if (method.kind is Kind.CARD or not cards_only)
+        and (method.currencies is None or currency in method.currencies)
         and (allowed is None or method.type in allowed)
         and (excluded is None or method.type not in excluded)
     )
@@ -186,6 +227,12 @@ def account(method: Method, number: str) -> Instrument | Failure:
 def redirect(method: Method) -> Instrument:
     """Make the instrument of a bank that will ask the customer on its own page."""
     return Instrument(method, "0000", authenticate=True, refund=RefundOutcome.SUCCEEDS_LATER)
+
+
+def voucher(method: Method, *, paid: bool) -> Instrument:
+    """Make the instrument of a customer who takes a voucher, and pays it later or lets it expire."""
+    failure = None if paid else VOUCHER_EXPIRED
+    return Instrument(method, "0000", failure, refund=RefundOutcome.SUCCEEDS_LATER)
 
 
 def with_details(

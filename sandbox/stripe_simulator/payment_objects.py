@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sandbox.stripe_simulator.instrument_objects import billing_details, payment_method_details, payment_method_object
+
 if TYPE_CHECKING:
     from sandbox.stripe_simulator.payment_methods import Failure, Instrument
-    from sandbox.stripe_simulator.session_parameters import SessionRequest
-
-_NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
+    from sandbox.stripe_simulator.session_parameters import PaymentIntentData
 
 _PAYMENT_INTENT_NULL = dict.fromkeys(
     (
@@ -45,7 +45,6 @@ _CHARGE_NULL = dict.fromkeys(
         "application_fee",
         "application_fee_amount",
         "balance_transaction",
-        "customer",
         "failure_balance_transaction",
         "failure_code",
         "failure_message",
@@ -62,15 +61,14 @@ _CHARGE_NULL = dict.fromkeys(
 
 
 def payment_intent_object(
-    intent_id: str, client_secret: str, request: SessionRequest, amount: int, created: int
+    intent_id: str, client_secret: str, data: PaymentIntentData, amount: int, currency: str, *, created: int
 ) -> dict[str, Any]:  # Any: JSON
-    """Make the PaymentIntent of a session, as before its first confirmation."""
-    data = request.payment_intent_data
+    """Make a PaymentIntent for cards, as before its first confirmation."""
     return {
         "id": intent_id,
         "object": "payment_intent",
         **_PAYMENT_INTENT_NULL,
-        "allowed_payment_method_types": request.allowed_types,
+        "allowed_payment_method_types": None,
         "amount": amount,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
@@ -79,13 +77,13 @@ def payment_intent_object(
         "client_secret": client_secret,
         "confirmation_method": "automatic",
         "created": created,
-        "currency": request.currency,
+        "currency": currency,
         "description": data.description,
-        "excluded_payment_method_types": request.excluded_types,
+        "excluded_payment_method_types": None,
         "livemode": False,
         "metadata": dict(data.metadata),
         "payment_method_options": {},
-        "payment_method_types": list(request.offered_types),
+        "payment_method_types": ["card"],
         "receipt_email": data.receipt_email,
         "statement_descriptor": data.statement_descriptor,
         "statement_descriptor_suffix": data.statement_descriptor_suffix,
@@ -110,6 +108,7 @@ def charge_object(
         "captured": False,
         "created": created,
         "currency": intent["currency"],
+        "customer": intent["customer"],
         "description": intent["description"],
         "disputed": False,
         "fraud_details": {},
@@ -146,70 +145,6 @@ def charge_result(charge: dict[str, Any], failure: Failure | None, status: str) 
     }
 
 
-def billing_details(instrument: Instrument) -> dict[str, Any]:  # Any: JSON
-    """Show what is known of the payer."""
-    return {
-        "address": dict(_NO_ADDRESS),
-        "email": instrument.email,
-        "name": instrument.name,
-        "phone": None,
-        "tax_id": None,
-    }
-
-
-def payment_method_details(instrument: Instrument) -> dict[str, Any]:  # Any: JSON
-    """Describe a charge's instrument; of banks only what the simulator knows."""
-    type_ = instrument.method.type
-    match type_:
-        case "card":
-            details = _card_details(instrument)
-        case "ideal":
-            details = {
-                "bank": "ing",
-                "bic": "INGBNL2A",
-                "iban_last4": instrument.last4,
-                "verified_name": instrument.name,
-            }
-        case "sepa_debit" | "us_bank_account" | "bacs_debit":
-            details = {"fingerprint": None, "last4": instrument.last4, "mandate": None}
-        case "cashapp":
-            details = {"buyer_id": None, "cashtag": None, "transaction_id": None}
-        case _:
-            details = {}
-    return {"type": type_, type_: details}
-
-
-def _card_details(instrument: Instrument) -> dict[str, Any]:  # Any: JSON
-    authenticated = {
-        "authentication_flow": "challenge",
-        "electronic_commerce_indicator": "05",
-        "exemption_indicator": None,
-        "result": "authenticated",
-        "result_reason": None,
-        "transaction_id": None,
-        "version": "2.2.0",
-    }
-    return {
-        "amount_authorized": None,
-        "brand": instrument.brand,
-        "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
-        "country": "US",
-        "exp_month": instrument.exp_month,
-        "exp_year": instrument.exp_year,
-        "fingerprint": f"simulated{instrument.last4}",
-        "funding": "credit",
-        "installments": None,
-        "last4": instrument.last4,
-        "mandate": None,
-        "network": instrument.brand,
-        "network_token": {"used": False},
-        "network_transaction_id": None,
-        "regulated_status": "unregulated",
-        "three_d_secure": authenticated if instrument.authenticate else None,
-        "wallet": None,
-    }
-
-
 def _outcome(failure: Failure | None) -> dict[str, Any]:  # Any: JSON
     return {
         "advice_code": None,
@@ -234,47 +169,9 @@ def last_payment_error(
         "code": failure.code,
         "doc_url": "https://stripe.com/docs/error-codes/" + failure.code.replace("_", "-"),
         "message": failure.message,
-        "payment_method": _payment_method_object(instrument, method_id, created),
+        "payment_method": payment_method_object(instrument, method_id, created),
         "type": "card_error" if instrument.method.type == "card" and failure.charged else "invalid_request_error",
     }
     if failure.decline_code:
         error["decline_code"] = failure.decline_code
     return error
-
-
-def _payment_method_object(instrument: Instrument, method_id: str, created: int) -> dict[str, Any]:  # Any: JSON
-    type_ = instrument.method.type
-    details: dict[str, Any] = {}
-    if type_ == "card":
-        details = {
-            "brand": instrument.brand,
-            "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": None},
-            "country": "US",
-            "display_brand": instrument.brand,
-            "exp_month": instrument.exp_month,
-            "exp_year": instrument.exp_year,
-            "fingerprint": f"simulated{instrument.last4}",
-            "funding": "credit",
-            "generated_from": None,
-            "last4": instrument.last4,
-            "networks": {"available": [instrument.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": True},
-            "wallet": None,
-        }
-    elif instrument.method.account_label:
-        details = {"fingerprint": None, "last4": instrument.last4}
-    return {
-        "id": method_id,
-        "object": "payment_method",
-        "allow_redisplay": "limited",
-        "billing_details": billing_details(instrument),
-        "created": created,
-        "customer": None,
-        "customer_account": None,
-        "livemode": False,
-        "metadata": {},
-        "radar_options": {},
-        "type": type_,
-        type_: details,
-    }

@@ -56,6 +56,10 @@ def _destination_details(method: str) -> Json | None:
             return {"type": "eu_bank_transfer", "eu_bank_transfer": {"reference": None, "reference_status": "pending"}}
         case "us_bank_account":
             return {"type": "us_bank_transfer", "us_bank_transfer": {"reference": None, "reference_status": "pending"}}
+        case "boleto":
+            return {"type": "br_bank_transfer", "br_bank_transfer": {"reference": None, "reference_status": "pending"}}
+        case "oxxo":
+            return {"type": "mx_bank_transfer", "mx_bank_transfer": {"reference": None, "reference_status": "pending"}}
         case "cashapp":
             details = {}
         case _:

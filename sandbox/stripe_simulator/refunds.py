@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.stripe_simulator.currency import fault_of_amount, format_amount
 from sandbox.stripe_simulator.errors import ApiError, invalid_parameter, no_such_reference
-from sandbox.stripe_simulator.events import CUSTOMER, Cause
+from sandbox.stripe_simulator.events import Cause
 from sandbox.stripe_simulator.payment_methods import RefundOutcome
 from sandbox.stripe_simulator.refund_object import card_reference, refund_object
 from sandbox.stripe_simulator.state import WrongStateError
@@ -57,9 +57,7 @@ class Refunds:
         charge = self._charge(request)
         amount = _amount(request, charge)
         created = self._clock.seconds()
-        refund = refund_object(
-            self._ids.refund(), charge, amount, request.reason, request.metadata, created=created
-        )
+        refund = refund_object(self._ids.refund(), charge, amount, request.reason, request.metadata, created=created)
         outcome = self._store.instrument_of_charge[charge["id"]].refund
         if outcome is not RefundOutcome.SUCCEEDS_LATER:
             refund.update(status="succeeded", pending_reason=None)
@@ -104,8 +102,11 @@ class Refunds:
         charge = self._store.charges.get(charge_id or "")
         if charge is None and request.charge is not None:
             raise no_such_reference("charge", request.charge)
-        _refuse_unrefundable(charge, request)
-        assert charge is not None
+        charge = _succeeded(charge, request)
+        disputed = any(
+            not dispute["is_charge_refundable"] for dispute in self._store.disputes if dispute["charge"] == charge["id"]
+        )
+        _refuse_unrefundable(charge, disputed=disputed)
         return charge
 
     def _end_when_due(self, refund: Json, outcome: RefundOutcome) -> None:
@@ -122,8 +123,8 @@ class Refunds:
             self.fail(refund, reason)
 
 
-def _refuse_unrefundable(charge: Json | None, request: RefundRequest) -> None:
-    """Say in Stripe's words why nothing of this payment can be refunded."""
+def _succeeded(charge: Json | None, request: RefundRequest) -> Json:
+    """Return the charge, or say in Stripe's words that this payment has none that took money."""
     if charge is None or charge["status"] != "succeeded":
         intent = request.payment_intent or (charge["payment_intent"] if charge else "")
         message = f"This PaymentIntent ({intent}) does not have a successful charge to refund."
@@ -131,7 +132,11 @@ def _refuse_unrefundable(charge: Json | None, request: RefundRequest) -> None:
     if request.payment_intent is not None and charge["payment_intent"] != request.payment_intent:
         message = f"Charge {charge['id']} does not belong to PaymentIntent {request.payment_intent}."
         raise ApiError(400, message, param="charge", executed=True)
-    if charge["disputed"] and not charge["refundable"]:
+    return charge
+
+
+def _refuse_unrefundable(charge: Json, *, disputed: bool) -> None:
+    if disputed:
         message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
         raise ApiError(400, message, code="charge_disputed", executed=True)
     if charge["amount_refunded"] >= charge["amount"]:

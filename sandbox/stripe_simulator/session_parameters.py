@@ -12,9 +12,11 @@ from sandbox.stripe_simulator import errors
 from sandbox.stripe_simulator.line_items import LINE_ITEM, LineItem, read_line_items
 from sandbox.stripe_simulator.parameters import Parameters
 from sandbox.stripe_simulator.payment_methods import offered_types
+from sandbox.stripe_simulator.subscription_parameters import SubscriptionData, read_subscription_data
 
 if TYPE_CHECKING:
     from sandbox.stripe_simulator.forms import Form
+    from sandbox.stripe_simulator.periods import Recurring
 
 EXPIRES_MIN_SECONDS = 30 * 60
 EXPIRES_MAX_SECONDS = 24 * 3600
@@ -25,17 +27,23 @@ _MODES = frozenset({"payment", "setup", "subscription"})
 _SIMULATED = frozenset(
     "allowed_payment_method_types automatic_tax billing_address_collection cancel_url client_reference_id currency "  # noqa: SIM905 - a list of words
     "customer_creation customer_email excluded_payment_method_types expand expires_at line_items locale metadata mode "
-    "origin_context payment_intent_data payment_method_types redirect_on_completion return_url submit_type "
-    "success_url ui_mode".split()
+    "origin_context payment_intent_data payment_method_collection payment_method_types redirect_on_completion "
+    "return_url submit_type subscription_data success_url ui_mode".split()
 )
 _NOT_SIMULATED = frozenset(
     "adaptive_pricing after_expiration allow_promotion_codes branding_settings consent_collection custom_fields "  # noqa: SIM905 - a list of words
     "custom_text customer customer_account customer_update discounts integration_identifier invoice_creation "
-    "managed_payments name_collection optional_items payment_method_collection payment_method_configuration "
+    "managed_payments name_collection optional_items payment_method_configuration "
     "payment_method_data payment_method_options permissions phone_number_collection saved_payment_method_options "
-    "setup_intent_data shipping_address_collection shipping_options subscription_data tax_id_collection "
+    "setup_intent_data shipping_address_collection shipping_options tax_id_collection "
     "wallet_options".split()
 )
+_SUBMIT_TYPES = {"payment": {"auto", "book", "donate", "pay"}, "subscription": {"auto", "pay", "subscribe"}}
+# What only the other mode may pass.
+_FORBIDDEN = {
+    "payment": ("subscription_data", "payment_method_collection"),
+    "subscription": ("payment_intent_data", "customer_creation"),
+}
 _PAYMENT_INTENT_DATA = frozenset(
     "capture_method description metadata receipt_email statement_descriptor statement_descriptor_suffix "  # noqa: SIM905 - a list of words
     "transfer_group".split()
@@ -56,7 +64,7 @@ class PaymentIntentData:
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """A checked request for a session in payment mode; amounts in Stripe's minor units."""
+    """A checked request for a session; amounts in Stripe's minor units."""
 
     mode: str
     ui_mode: str
@@ -64,6 +72,8 @@ class SessionRequest:
     currency: str
     metadata: dict[str, str]
     payment_intent_data: PaymentIntentData
+    subscription_data: SubscriptionData
+    payment_method_collection: str | None
     allowed_types: list[str] | None
     excluded_types: list[str] | None
     offered_types: tuple[str, ...]
@@ -81,7 +91,27 @@ class SessionRequest:
 
     @property
     def amount_total(self) -> int:
-        return sum(item.amount for item in self.line_items)
+        """What is due now."""
+        return sum(self.due_now(item) for item in self.line_items)
+
+    @property
+    def collects_payment_method(self) -> bool:
+        """Whether the customer must give an instrument: not when nothing is due, unless it is wanted for later."""
+        return self.amount_total > 0 or self.payment_method_collection == "always"
+
+    @property
+    def recurring(self) -> Recurring | None:
+        """How often a subscription is billed."""
+        return next((item.recurring for item in self.line_items if item.recurring), None)
+
+    @property
+    def amount_recurring(self) -> int:
+        """What every billing period costs."""
+        return sum(item.amount for item in self.line_items if item.recurring)
+
+    def due_now(self, item: LineItem) -> int:
+        """Say what of an item is due now: nothing of a recurring one during a trial."""
+        return 0 if item.recurring and self.subscription_data.has_trial else item.amount
 
 
 def read_session_request(form: Form, now: int) -> SessionRequest:
@@ -90,7 +120,7 @@ def read_session_request(form: Form, now: int) -> SessionRequest:
     parameters = Parameters(form, _SIMULATED)
     mode = _mode(parameters)
     ui_mode = _ui_mode(parameters)
-    line_items = read_line_items(parameters.children("line_items", LINE_ITEM), parameters.string("currency"))
+    line_items = read_line_items(parameters.children("line_items", LINE_ITEM), parameters.string("currency"), mode)
     currency = line_items[0].currency
     allowed = parameters.strings("allowed_payment_method_types") or None
     excluded = parameters.strings("excluded_payment_method_types") or None
@@ -101,18 +131,20 @@ def read_session_request(form: Form, now: int) -> SessionRequest:
         currency=currency,
         metadata=parameters.metadata("metadata"),
         payment_intent_data=_payment_intent_data(parameters),
+        subscription_data=read_subscription_data(parameters, now),
+        payment_method_collection=_payment_method_collection(parameters, mode),
         allowed_types=allowed,
         excluded_types=excluded,
-        offered_types=offered_types(currency, allowed, excluded),
+        offered_types=offered_types(currency, allowed, excluded, cards_only=mode == "subscription"),
         expires_at=_expires_at(parameters, now),
         success_url=parameters.url("success_url"),
         cancel_url=parameters.url("cancel_url"),
         return_url=parameters.url("return_url"),
         client_reference_id=parameters.string("client_reference_id", length_max=_CLIENT_REFERENCE_LENGTH_MAX),
         customer_email=_email(parameters),
-        customer_creation=parameters.choice("customer_creation", {"if_required"}) or "if_required",
+        customer_creation=_customer_creation(parameters, mode),
         locale=parameters.string("locale", length_max=10),
-        submit_type=parameters.choice("submit_type", {"auto", "book", "donate", "pay"}),
+        submit_type=parameters.choice("submit_type", _SUBMIT_TYPES[mode]),
         billing_address_collection=parameters.choice("billing_address_collection", {"auto"}),
         origin_context=parameters.choice("origin_context", {"mobile_app", "web"}),
     )
@@ -135,12 +167,27 @@ def _mode(parameters: Parameters) -> str:
     if "mode" not in parameters:
         raise errors.missing_parameter("mode")
     mode = parameters.choice("mode", _MODES) or ""
-    if mode != "payment":
-        raise errors.not_simulated(f"mode={mode} yet", "mode")
+    if mode == "setup":
+        raise errors.not_simulated("mode=setup", "mode")
+    for name in _FORBIDDEN[mode]:
+        if name in parameters:
+            raise errors.invalid_parameter(name, f"You can not pass `{name}` in `{mode}` mode.")
     tax = parameters.child("automatic_tax", {"enabled"})
     if tax is not None and tax.boolean("enabled"):
         raise errors.not_simulated("automatic tax", "automatic_tax[enabled]")
     return mode
+
+
+def _payment_method_collection(parameters: Parameters, mode: str) -> str | None:
+    default = "always" if mode == "subscription" else None
+    return parameters.choice("payment_method_collection", {"always", "if_required"}, default)
+
+
+def _customer_creation(parameters: Parameters, mode: str) -> str:
+    """Subscriptions always make a customer, payments none here."""
+    return (
+        "always" if mode == "subscription" else parameters.choice("customer_creation", {"if_required"}) or "if_required"
+    )
 
 
 def _ui_mode(parameters: Parameters) -> str:

@@ -1,4 +1,4 @@
-"""The life of a Checkout Session: created open, then complete (see payments.py) or expired."""
+"""The life of a Checkout Session: created open, then complete (see checkout.py) or expired."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING
 
 from sandbox.stripe_simulator.errors import ApiError
 from sandbox.stripe_simulator.events import CUSTOMER, Cause
-from sandbox.stripe_simulator.line_items import line_item_objects
+from sandbox.stripe_simulator.line_items import line_items_of
 from sandbox.stripe_simulator.session_object import session_object
 from sandbox.stripe_simulator.state import SessionRecord
 
 if TYPE_CHECKING:
+    from sandbox.stripe_simulator.checkout import Checkout
     from sandbox.stripe_simulator.clock import Clock
     from sandbox.stripe_simulator.config import Config
     from sandbox.stripe_simulator.events import Events
     from sandbox.stripe_simulator.ids import Ids
-    from sandbox.stripe_simulator.payments import Payments
     from sandbox.stripe_simulator.session_parameters import SessionRequest
     from sandbox.stripe_simulator.state import Json, Store
 
 
 class Sessions:
-    """Creates and expires sessions. Completing one is what Payments does."""
+    """Creates and expires sessions. Completing one is what Checkout does."""
 
     def __init__(
-        self, config: Config, clock: Clock, ids: Ids, store: Store, events: Events, *, payments: Payments
+        self, config: Config, clock: Clock, ids: Ids, store: Store, events: Events, *, checkout: Checkout
     ) -> None:
         self._config = config
         self._clock = clock
         self._ids = ids
         self._store = store
         self._events = events
-        self._payments = payments
+        self._checkout = checkout
 
     def create(self, request: SessionRequest, payment_link: str | None = None) -> SessionRecord:
         """Open a session; the clock expires it. Stripe announces no creation, so there is no event."""
@@ -49,11 +49,8 @@ class Sessions:
 
     def line_items(self, record: SessionRecord) -> Json:
         """Return the session's line items as a list object; the same at every call."""
-        if record.line_items is None:
-            created = int(record.object["created"])
-            record.line_items = line_item_objects(record.request.line_items, self._ids, created)
         url = f"/v1/checkout/sessions/{record.id}/line_items"
-        return {"object": "list", "data": record.line_items, "has_more": False, "url": url}
+        return {"object": "list", "data": line_items_of(record, self._ids), "has_more": False, "url": url}
 
     def expire(self, record: SessionRecord, cause: Cause = CUSTOMER) -> None:
         """End an open session. Raises ApiError (400) for any other."""
@@ -67,7 +64,7 @@ class Sessions:
         session["status"] = "expired"
         session["url"] = None
         record.pending = None
-        self._payments.abandon(record)
+        self._checkout.abandon(record)
         self._events.emit("checkout.session.expired", session, cause)
 
     def _expire_when_due(self, record: SessionRecord) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sandbox.stripe_simulator.payment_methods import Instrument
+    from sandbox.stripe_simulator.periods import Recurring
     from sandbox.stripe_simulator.session_parameters import SessionRequest
 
 # An object as the API shows it. Any: JSON.
@@ -88,6 +89,38 @@ class SessionRecord:
     def is_open(self) -> bool:
         return bool(self.object["status"] == "open")
 
+    @property
+    def authentication_path(self) -> str:
+        """Where the customer confirms to the bank: a page of its own, or one inside the shop's."""
+        return f"/{'c' if self.request.ui_mode == 'hosted_page' else 'elements'}/authenticate/{self.id}"
+
+
+@dataclass(slots=True)
+class SubscriptionRecord:
+    """A Subscription with what its object does not show: the card it charges, and how many cycles have begun."""
+
+    object: Json
+    recurring: Recurring
+    instrument: Instrument | None
+    cycle: int = 0
+
+    @property
+    def id(self) -> str:
+        return str(self.object["id"])
+
+    @property
+    def is_live(self) -> bool:
+        return bool(self.object["status"] != "canceled")
+
+    @property
+    def items(self) -> list[Json]:
+        items: list[Json] = self.object["items"]["data"]
+        return items
+
+    @property
+    def period_end(self) -> int:
+        return int(self.items[0]["current_period_end"])
+
 
 @dataclass(slots=True)
 class EventRecord:
@@ -119,10 +152,18 @@ class Store:
         self.payment_intents = _json_collection()
         self.charges = _json_collection()
         self.refunds = _json_collection()
+        self.disputes = _json_collection()
         self.balance_transactions = _json_collection()
+        self.customers = _json_collection()
+        self.subscriptions: Collection[SubscriptionRecord] = Collection(
+            lambda record: record.object, lambda record: record.id, lambda record: int(record.object["created"])
+        )
+        self.invoices = _json_collection()
+        self.invoice_payments = _json_collection()
         self.events: Collection[EventRecord] = Collection(
             EventRecord.view, lambda record: record.id, lambda record: record.created
         )
         self.session_of_payment_intent: dict[str, str] = {}
+        self.payment_of_invoice: dict[str, str] = {}
         # What paid a charge: it decides how the charge's refunds go.
         self.instrument_of_charge: dict[str, Instrument] = {}

@@ -17,6 +17,7 @@ _SHOWN = (
     "amount_total",
     "currency",
     "payment_intent",
+    "subscription",
     "url",
     "client_secret",
     "client_reference_id",
@@ -41,6 +42,16 @@ def statistics(simulator: Simulator) -> Json:
         "sessions_per_order": Counter(_order_id(record) for record in store.sessions),
         "open_sessions_per_order": Counter(_order_id(record) for record in store.sessions if record.is_open),
         "payments": _money(simulator),
+        "refunds": Counter(refund["status"] for refund in store.refunds),
+        "refunds_per_reference": Counter(_refund_reference(refund) for refund in store.refunds),
+        "refunded": _refunded(simulator),
+        "disputes": Counter(dispute["status"] for dispute in store.disputes),
+        "moved": _moved(simulator),
+        "subscriptions": Counter(record.object["status"] for record in store.subscriptions),
+        "live_subscriptions_per_order": Counter(
+            str(record.object["metadata"].get("order_id", "")) for record in store.subscriptions if record.is_live
+        ),
+        "invoices": Counter(invoice["status"] for invoice in store.invoices),
         "payment_intents": Counter(intent["status"] for intent in store.payment_intents),
         "events": Counter(record.type for record in store.events),
         "webhooks": {**simulator.webhooks.counts, **simulator.webhooks.backlog()},
@@ -56,6 +67,33 @@ def session_row(record: SessionRecord) -> Json:
         "error": record.error,
         "confirmations": record.confirmations,
     }
+
+
+def _refund_reference(refund: Json) -> str:
+    """Name a refund as its sender did: order id and refund reference of its metadata."""
+    metadata = refund["metadata"]
+    return f"{metadata.get('order_id', '')}/{metadata.get('refund_reference', '')}"
+
+
+def _refunded(simulator: Simulator) -> dict[str, dict[str, int]]:
+    """Refunds per currency that are on their way or done: how many, and their sum in minor units."""
+    money: dict[str, dict[str, int]] = {}
+    for refund in simulator.store.refunds:
+        if refund["status"] in {"pending", "succeeded"}:
+            sums = money.setdefault(refund["currency"], {"count": 0, "amount": 0})
+            sums["count"] += 1
+            sums["amount"] += refund["amount"]
+    return money
+
+
+def _moved(simulator: Simulator) -> dict[str, dict[str, int]]:
+    """Sum what refunds and disputes moved, in minor units, per currency and category; fees are left out."""
+    sums: dict[str, dict[str, int]] = {}
+    for transaction in simulator.store.balance_transactions:
+        of_currency = sums.setdefault(transaction["currency"], {})
+        category = transaction["reporting_category"]
+        of_currency[category] = of_currency.get(category, 0) + transaction["amount"]
+    return sums
 
 
 def _money(simulator: Simulator) -> dict[str, dict[str, int]]:

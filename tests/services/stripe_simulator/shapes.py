@@ -66,8 +66,9 @@ def _faults(value: object, kind: Any, path: str, owner: type) -> list[str]:  # A
 
 def _faults_of_single(value: object, kind: Any, path: str, owner: type) -> list[str]:  # Any: annotations
     found: list[str] = []
-    if isinstance(kind, ForwardRef):
-        found = findings(value, _resolve(owner, kind.__forward_arg__), path)
+    if isinstance(kind, ForwardRef | str):
+        name = kind if isinstance(kind, str) else kind.__forward_arg__
+        found = findings(value, _resolve(owner, name), path)
     elif _origin(kind) is Literal:
         documented = get_args(kind)
         found = [] if value in documented else [f"{path}: {value!r} is not one of {len(documented)} documented values"]

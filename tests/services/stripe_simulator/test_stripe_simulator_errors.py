@@ -82,7 +82,7 @@ def test_an_error_object_has_the_real_shape(shared_client: stripe.StripeClient) 
     assert str(error.request_log_url).endswith(str(caught.value.request_id))
 
 
-@pytest.mark.parametrize("path", ["/v1/refunds", "/v1/checkout/sessions/a/b/c", "/v1/"])
+@pytest.mark.parametrize("path", ["/v1/coupons", "/v1/checkout/sessions/a/b/c", "/v1/"])
 def test_an_unknown_path_is_404(shared_simulator: SimulatorServer, path: str) -> None:
     status, _, body = request(shared_simulator, "GET", path)
 

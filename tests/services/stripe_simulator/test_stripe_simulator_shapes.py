@@ -9,6 +9,7 @@ import pytest
 import stripe
 
 from sandbox.stripe_simulator.server import SimulatorServer
+from tests.services.stripe_simulator.billing import ALWAYS_ASKS, subscribed, tea, to_next_period
 from tests.services.stripe_simulator.conftest import order
 from tests.services.stripe_simulator.shapes import absent_fields, findings
 
@@ -17,12 +18,34 @@ SHAPES: dict[str, type[stripe.StripeObject]] = {
     "checkout.session": stripe.checkout.Session,
     "payment_intent": stripe.PaymentIntent,
     "charge": stripe.Charge,
+    "refund": stripe.Refund,
+    "balance_transaction": stripe.BalanceTransaction,
+    "dispute": stripe.Dispute,
+    "customer": stripe.Customer,
+    "subscription": stripe.Subscription,
+    "invoice": stripe.Invoice,
+    "invoice_payment": stripe.InvoicePayment,
 }
 NOT_SHOWN: dict[type[stripe.StripeObject], set[str]] = {
     stripe.checkout.Session: {"line_items"},
     stripe.PaymentIntent: set(),
     stripe.Charge: {"authorization_code", "level3", "refunds", "transfer"},
     stripe.Event: {"account", "context"},
+    stripe.Refund: set(),
+    stripe.BalanceTransaction: set(),
+    stripe.Dispute: set(),
+    stripe.Customer: {
+        "cash_balance",
+        "deleted",
+        "invoice_credit_balance",
+        "sources",
+        "subscriptions",
+        "tax",
+        "tax_ids",
+    },
+    stripe.Subscription: set(),
+    stripe.Invoice: {"confirmation_secret", "deleted", "payments"},
+    stripe.InvoicePayment: set(),
 }
 
 
@@ -68,6 +91,23 @@ def test_every_object_of_a_payment_has_the_declared_shape(
         assert_shape(event["data"]["object"], SHAPES[event["data"]["object"]["object"]])
 
 
+@pytest.mark.parametrize("currency", ["brl", "mxn"])
+@pytest.mark.parametrize("succeed", [True, False])
+def test_vouchers_have_the_declared_shape(
+    simulator: SimulatorServer, client: stripe.StripeClient, currency: str, succeed: bool
+) -> None:
+    item = {"price_data": {"currency": currency, "unit_amount": 500, "product_data": {"name": "Tea"}}, "quantity": 1}
+    row = simulator.control.pay(
+        client.v1.checkout.sessions.create(order(line_items=[item])).id, method="voucher", succeed=succeed
+    )
+    simulator.control.advance_clock(7 * 86_400)
+    if succeed:
+        client.v1.refunds.create({"payment_intent": row["payment_intent"]})
+
+    for event in raw(client, "/v1/events?limit=100")["data"]:
+        assert_shape(event["data"]["object"], SHAPES[event["data"]["object"]["object"]])
+
+
 @pytest.mark.parametrize("succeed", [True, False])
 def test_settled_delayed_debits_and_expired_sessions_have_the_declared_shape(
     simulator: SimulatorServer, client: stripe.StripeClient, succeed: bool
@@ -84,6 +124,86 @@ def test_settled_delayed_debits_and_expired_sessions_have_the_declared_shape(
         assert_shape(session, stripe.checkout.Session)
     for event in raw(client, "/v1/events")["data"]:
         assert_shape(event, stripe.Event)
+
+
+@pytest.mark.parametrize("currency", ["eur", "usd", "gbp"])
+@pytest.mark.parametrize("method", ["card", "redirect", "delayed"])
+def test_refunds_have_the_declared_shape(
+    simulator: SimulatorServer, client: stripe.StripeClient, method: str, currency: str
+) -> None:
+    item = {"price_data": {"currency": currency, "unit_amount": 500, "product_data": {"name": "Tea"}}, "quantity": 1}
+    intent = simulator.control.pay(client.v1.checkout.sessions.create(order(line_items=[item])).id, method=method)
+    simulator.control.advance_clock(5 * 86_400)
+    for amount in (100, 200):
+        client.v1.refunds.create({"payment_intent": intent["payment_intent"], "amount": amount})
+    simulator.control.advance_clock(5 * 86_400)
+    simulator.control.fail_refund(simulator.control.refunds()[0]["id"])
+
+    expand = "expand[]=data.charge.payment_intent&expand[]=data.balance_transaction"
+    for listed in ("refunds", "balance_transactions"):
+        for item in raw(client, f"/v1/{listed}")["data"]:
+            assert_shape(item, SHAPES[item["object"]])
+    for refund in raw(client, f"/v1/refunds?{expand}")["data"]:
+        assert findings(refund, stripe.Refund) == []
+    for event in raw(client, "/v1/events?limit=100")["data"]:
+        assert_shape(event["data"]["object"], SHAPES[event["data"]["object"]["object"]])
+
+
+@pytest.mark.parametrize("inquiry", [True, False])
+@pytest.mark.parametrize("method", ["card", "redirect"])
+def test_disputes_have_the_declared_shape(
+    simulator: SimulatorServer, client: stripe.StripeClient, method: str, inquiry: bool
+) -> None:
+    intent = simulator.control.pay(client.v1.checkout.sessions.create(order()).id, method=method)["payment_intent"]
+    row = simulator.control.open_dispute(payment_intent=intent, inquiry=inquiry)
+    for status in ("needs_response", "under_review", "lost", "appeal_needs_response", "appeal_under_review", "won"):
+        if inquiry or status != "needs_response":
+            simulator.control.move_dispute(row["id"], status)
+
+    expand = "expand[]=charge&expand[]=payment_intent.latest_charge"
+    assert_shape(raw(client, f"/v1/disputes/{row['id']}"), stripe.Dispute)
+    assert findings(raw(client, f"/v1/disputes/{row['id']}?{expand}"), stripe.Dispute) == []
+    for event in raw(client, "/v1/events?limit=100")["data"]:
+        assert_shape(event["data"]["object"], SHAPES[event["data"]["object"]["object"]])
+
+
+def test_objects_of_subscriptions_have_the_declared_shape(
+    simulator: SimulatorServer, client: stripe.StripeClient
+) -> None:
+    pot = {"price_data": {"currency": "eur", "unit_amount": 2000, "product_data": {"name": "Pot"}}, "quantity": 2}
+    for changes in ({"line_items": [tea(), pot]}, {"subscription_data": {"trial_period_days": 7}}):
+        subscription = subscribed(simulator, client, **changes)
+        simulator.control.keep_card(subscription, ALWAYS_ASKS)
+        to_next_period(simulator, client, subscription)
+    client.v1.subscriptions.update(subscription, {"cancel_at_period_end": True})
+    owed = simulator.control.invoices(status="open")
+    simulator.control.give_up_invoice(owed[0]["id"])
+    simulator.control.give_up_invoice(owed[1]["id"], void=True)
+    client.v1.subscriptions.cancel(subscription)
+
+    for listed in ("subscriptions?status=all", "invoices", "invoice_payments", "payment_intents", "charges"):
+        items = raw(client, f"/v1/{listed}")["data"]
+        assert items
+        for item in items:
+            assert_shape(item, SHAPES[item["object"]])
+    for event in raw(client, "/v1/events?limit=100")["data"]:
+        assert_shape(event["data"]["object"], SHAPES[event["data"]["object"]["object"]])
+
+
+def test_expanded_subscriptions_have_the_declared_shape(
+    simulator: SimulatorServer, client: stripe.StripeClient
+) -> None:
+    subscription = subscribed(simulator, client)
+    paths = ("customer", "invoice.payments.data.payment", "subscription.latest_invoice.payments", "line_items")
+    query = "&".join(f"expand[]=data.{path}" for path in paths[:1] + paths[3:])
+    (session,) = raw(client, f"/v1/checkout/sessions?subscription={subscription}&{query}")["data"]
+    whole = raw(client, f"/v1/checkout/sessions/{session['id']}?" + "&".join(f"expand[]={path}" for path in paths))
+
+    assert findings(session, stripe.checkout.Session) == []
+    assert findings(whole, stripe.checkout.Session) == []
+    assert whole["invoice"]["payments"]["data"][0]["invoice"] == whole["invoice"]["id"]
+    assert whole["subscription"]["latest_invoice"]["id"] == whole["invoice"]["id"]
+    assert whole["subscription"]["items"]["data"][0]["price"] == whole["line_items"]["data"][0]["price"]
 
 
 def test_expansions_have_the_declared_shape(

@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup check format test test-unit demo up stack bench readme lock
+.PHONY: help setup check format test demo simulate chaos up stack bench readme lock
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -38,6 +38,12 @@ test: setup ## every test, on real Kafka and PostgreSQL
 
 demo: setup ## 200 payments through real Kafka and PostgreSQL, then the sums must agree
 	@$(BIN)/python -m sandbox.demo
+
+chaos: setup ## break every part for MINUTES=10 under traffic (SEED=n repeats a plan); nothing may be lost or doubled
+	@$(BIN)/python -m sandbox.chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) --report .cache/chaos-report.txt
+
+simulate: setup ## SEEDS=1000 lives of the pipeline on in-memory ports, with faults between any two steps
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
 up: setup ## the services against Stripe's test mode (STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET)
 	@$(BIN)/python -m sandbox.world --stripe-test-mode --api-port 8000

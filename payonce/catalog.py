@@ -18,6 +18,7 @@ class Topic:
     """A topic as `schemas/topics.toml` declares it."""
 
     name: str
+    key: str
     partitions: int
     retention_ms: int
     max_message_bytes: int
@@ -58,6 +59,15 @@ def schema_files() -> dict[tuple[str, int], Path]:
     return found
 
 
+@cache
+def example_files() -> dict[tuple[str, int], tuple[Path, ...]]:
+    """Return the committed examples of every (message name, version)."""
+    return {
+        (name, version): tuple(sorted((SCHEMAS / "examples" / f"{name}.v{version}").glob("*.json")))
+        for name, version in schema_files()
+    }
+
+
 def current_version(message_name: str) -> int:
     """Return the version that we write today: the highest that has a schema."""
     return max(version for name, version in schema_files() if name == message_name)
@@ -72,6 +82,7 @@ def _topic(name: str, declared: dict[str, object]) -> Topic:
     days = int(str(declared["retention_days"]))
     return Topic(
         name=name,
+        key=str(declared["key"]),
         partitions=int(str(declared["partitions"])),
         retention_ms=days * _DAY_MS if days >= 0 else -1,
         max_message_bytes=int(str(declared["max_message_bytes"])),

@@ -53,6 +53,9 @@ class StripeSettings(_Settings):
     stripe_rate_limit_total: float = Field(
         100.0, gt=0, description="Stripe's limit for all endpoints together, calls per second; we use 80 % of it"
     )
+    stripe_reconciler_share: float = Field(
+        2.0, gt=0, description="Calls per second that the reconciler makes; the workers do with so much less"
+    )
 
 
 class ObservabilitySettings(_Settings):
@@ -108,6 +111,47 @@ class StatusProcessorSettings(KafkaSettings, DatabaseSettings, ObservabilitySett
     )
 
 
+class ReconcilerSettings(KafkaSettings, DatabaseSettings, StripeSettings, ObservabilitySettings):
+    """The reconciler."""
+
+    stripe_api_version: str = Field("2026-10-28.endive", description="Stripe API version frozen into every command")
+    reconcile_interval_seconds: float = Field(60.0, gt=0, description="Pause between two rounds of the reconciler")
+    reconcile_grace_seconds: int = Field(
+        60, ge=0, le=3_600, description="How young an event may be and still be on its way as a webhook"
+    )
+    reconcile_asks_after: dict[str, int] = Field(
+        {},
+        description="JSON, status to seconds: when an order that stays in it is first asked after, if not as usual",
+    )
+
+
+class OpsConsoleSettings(KafkaSettings, DatabaseSettings, ObservabilitySettings):
+    """The ops console."""
+
+    ops_http_host: str = Field("127.0.0.1", description="Address the ops console listens on")
+    ops_http_port: int = Field(8001, ge=0, le=65535, description="Port the ops console listens on")
+    operators_file: Path = Field(Path("operators.toml"), description="Operators: hashed tokens, roles")
+    replay_rate_per_second: float = Field(
+        2.0, gt=0, description="Replayed commands per second: the share of the PSP's limit that replays may take"
+    )
+    link_secrets: SecretStr = Field(
+        SecretStr(""), description="Secrets that sign checkout links, comma separated; the first signs, all verify"
+    )
+    session_lifetime_seconds: int = Field(
+        82_500,
+        ge=7_200,
+        le=82_800,
+        description="How long an attempt can be paid; below 23 h, so that Stripe refuses what its keys have forgotten",
+    )
+
+
+class OpsClientSettings(_Settings):
+    """`payonce dlq`, an HTTP client of the ops console."""
+
+    ops_url: str = Field("http://127.0.0.1:8001", description="Address of the ops console, for `payonce dlq`")
+    ops_token: SecretStr = Field(SecretStr(""), description="Your operator token, for `payonce dlq`")
+
+
 def listed(secrets: SecretStr) -> tuple[str, ...]:
     """Return the non-empty parts of a comma separated secret."""
     return tuple(part.strip() for part in secrets.get_secret_value().split(",") if part.strip())
@@ -115,17 +159,20 @@ def listed(secrets: SecretStr) -> tuple[str, ...]:
 
 def as_markdown() -> str:
     """Return the README's table of every setting, its default, its readers and its meaning."""
-    processes: dict[str, type[_Settings]] = {
+    services: dict[str, type[_Settings]] = {
         "checkout_api": CheckoutApiSettings,
         "psp_worker": PspWorkerSettings,
         "status_processor": StatusProcessorSettings,
+        "reconciler": ReconcilerSettings,
+        "ops_console": OpsConsoleSettings,
     }
+    processes: dict[str, type[_Settings]] = {**services, "payonce dlq": OpsClientSettings}
     names = sorted({name for settings in processes.values() for name in settings.model_fields})
     rows = ["| variable | default | read by | meaning |", "|---|---|---|---|"]
     for name in names:
         readers = [process for process, settings in processes.items() if name in settings.model_fields]
         field = processes[readers[0]].model_fields[name]
         default = "" if isinstance(field.default, SecretStr) or field.default is None else f"`{field.default}`"
-        who = "all" if len(readers) == len(processes) else ", ".join(readers)
+        who = "all" if readers == list(services) else ", ".join(readers)
         rows.append(f"| `PAYONCE_{name.upper()}` | {default} | {who} | {field.description} |")
     return "\n".join(rows)

@@ -44,6 +44,7 @@ order_watch_up = Gauge(
     "payonce_order_watch_up", "1 while changes of orders arrive by LISTEN; 0: PostgreSQL is away, waits go unanswered"
 )
 waiting_requests = Gauge("payonce_waiting_requests", "Requests that wait for their order to change")
+event_streams = Gauge("payonce_event_streams", "Streams of an order's changes that are open; 1,000 is the most")
 
 
 # ---- status_processor
@@ -101,6 +102,44 @@ worker_open_offsets = Gauge(
 )
 commit_failures_total = Counter(
     "payonce_commit_failures_total", "Offset commits that failed and are repeated; steady growth: the group is ill"
+)
+
+# ---- reconciler
+reconciler_active = Gauge("payonce_reconciler_active", "1 in the one reconciler that works; 0 in those that stand by")
+reconciler_lag_seconds = Gauge(
+    "payonce_reconciler_lag_seconds",
+    "How far each task of the reconciler is behind the clock; growing: the PSP is away or the share too small",
+    ("task",),
+)
+reconciled_events_total = Counter(
+    "payonce_reconciled_events_total", "PSP events that no webhook had brought; many mean that webhooks get lost"
+)
+refreshes_total = Counter(
+    "payonce_refreshes_total", "Orders that the reconciler asked the PSP about, by reason", ("reason",)
+)
+reference_lookups_total = Counter(
+    "payonce_reference_lookups_total", "Waiting events looked up at the PSP: ours, foreign or unknown", ("outcome",)
+)
+order_age_seconds = Gauge(
+    "payonce_order_age_seconds", "Age of the order that is longest in this status; 0: none is", ("status",)
+)
+stuck_orders = Gauge("payonce_stuck_orders", "Orders longer in this status than they should be", ("status",))
+
+# ---- ops_console
+dead_letters_open = Gauge(
+    "payonce_dead_letters_open",
+    "Dead letters that nobody has answered yet; any is a payment or an event that waits for a person",
+    ("topic", "group", "reason"),
+)
+dead_letters_indexed_total = Counter(
+    "payonce_dead_letters_indexed_total", "Letters read from the dead-letter topics, repetitions included", ("topic",)
+)
+dead_letters_replayed_total = Counter(
+    "payonce_dead_letters_replayed_total", "Dead letters sent again, by the topic they went to", ("topic",)
+)
+audit_published_total = Counter("payonce_audit_published_total", "Audit entries anchored on payments.ops")
+operators_file_broken = Gauge(
+    "payonce_operators_file_broken", "1 while the changed operators file cannot be read and the one before is in use"
 )
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
-from payonce.adapters.fold_statements import MONTHS_LOCK
+from payonce.adapters.advisory_locks import Lock, wait_for_transaction
 
 
 def make_months(connection: Connection, *, ahead: int) -> Sequence[str]:
@@ -19,7 +19,7 @@ def make_months(connection: Connection, *, ahead: int) -> Sequence[str]:
     Blocking, idempotent; processes that do it at once take turns. Readers and writers of the default partition wait
     for the moment in which a month is attached.
     """
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MONTHS_LOCK})
+    wait_for_transaction(connection, Lock.MONTHS)
     now = connection.execute(text("SELECT now()")).scalar_one()
     assert isinstance(now, datetime)
     return [name for name, first, end in months(now, ahead) if _make(connection, name, first, end)]

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-#: Any constants: the sweep of waiting events, and housekeeping of the timeline's months.
-SWEEP_LOCK = 7_201_985
-MONTHS_LOCK = 7_201_986
-
 ORDERS_OF = text("SELECT psp_id, order_id FROM psp_reference WHERE psp_id = ANY(:psp_ids)")
 
 #: Two statements in one round trip. The second has its own snapshot, so it sees rows that others have just made.
@@ -88,12 +84,31 @@ PARK = text("""
         timestamp_ms = EXCLUDED.timestamp_ms
 """)
 
-TRY_SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
-
 RESOLVABLE = text("""
     SELECT psp_id FROM psp_reference
     WHERE psp_id IN (SELECT unnest(psp_ids) FROM unresolved_event)
     ORDER BY psp_id LIMIT :limit
+""")
+
+#: What two sweeps at once would both take, one of them leaves; what has become known, the next sweep folds.
+DROP_FOREIGN = text("""
+    DELETE FROM unresolved_event
+    WHERE event_id IN (
+        SELECT event_id FROM unresolved_event u
+        WHERE EXISTS (SELECT FROM foreign_reference f WHERE f.psp_id = ANY(u.psp_ids))
+          AND NOT EXISTS (SELECT FROM psp_reference r WHERE r.psp_id = ANY(u.psp_ids))
+        ORDER BY event_id LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING event_id
+""")
+
+TAKE_OVERDUE = text("""
+    DELETE FROM unresolved_event
+    WHERE event_id IN (
+        SELECT event_id FROM unresolved_event u
+        WHERE waiting_since < now() - make_interval(secs => :seconds)
+          AND NOT EXISTS (SELECT FROM psp_reference r WHERE r.psp_id = ANY(u.psp_ids))
+        ORDER BY event_id LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING event_id, psp_ids, topic, partition, "offset", key, value, header_names, header_values, timestamp_ms
 """)
 
 #: Returns the rows that were as expected; a row that should not be there yet is refused by its key.

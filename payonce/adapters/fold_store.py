@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import Connection, CursorResult, TextClause
 
 from payonce.adapters import fold_statements as sql
+from payonce.adapters.advisory_locks import Lock, try_for_transaction
 from payonce.adapters.event_months import make_months
 from payonce.adapters.postgres import Database
 from payonce.ports import (
@@ -54,25 +55,21 @@ PUBLIC_COLUMNS = (
 
 
 class PostgresFoldStore:
-    """Implements ports.FoldStore. `transaction` is not for use by two tasks at once."""
+    """Implements ports.FoldStore. Its transactions take turns: one waiting for another's lock would block the thread.
 
-    def __init__(self, database: Database) -> None:
+    `announces=False` writes rows only: no outbox, no waiter is woken (tables that nobody reads yet).
+    """
+
+    def __init__(self, database: Database, *, announces: bool = True) -> None:
         self._database = database
+        self.announces = announces
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fold-store")
+        self._one_at_a_time = asyncio.Lock()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresFoldTransaction]:
-        opened = self._database.transaction()
-        connection = await self._call(opened.__enter__)
-        try:
-            yield PostgresFoldTransaction(connection, self)
-        except BaseException as error:
-            # Shielded: a cancelled caller must not leave the transaction open behind it.
-            end = partial(opened.__exit__, type(error), error, error.__traceback__)
-            await asyncio.shield(self._call(end))
-            raise
-        else:
-            await asyncio.shield(self._call(partial(opened.__exit__, None, None, None)))
+        async with self._one_at_a_time, self._opened() as transaction:
+            yield transaction
 
     async def positions(self) -> Mapping[TopicPartition, int]:
         async with self.transaction() as transaction:
@@ -89,6 +86,20 @@ class PostgresFoldStore:
         self._thread.shutdown(wait=True)
         self._database.dispose()
 
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[PostgresFoldTransaction]:
+        opened = self._database.transaction()
+        connection = await self._call(opened.__enter__)
+        try:
+            yield PostgresFoldTransaction(connection, self)
+        except BaseException as error:
+            # Shielded: a cancelled caller must not leave the transaction open behind it.
+            end = partial(opened.__exit__, type(error), error, error.__traceback__)
+            await asyncio.shield(self._call(end))
+            raise
+        else:
+            await asyncio.shield(self._call(partial(opened.__exit__, None, None, None)))
+
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
@@ -99,6 +110,7 @@ class PostgresFoldTransaction:
     def __init__(self, connection: Connection, store: PostgresFoldStore) -> None:
         self._connection = connection
         self._call = store._call  # noqa: SLF001  (the store's own other half)
+        self._announces = store.announces
 
     async def orders_of(self, references: Sequence[str]) -> Mapping[str, str]:
         if not references:
@@ -125,7 +137,13 @@ class PostgresFoldTransaction:
 
     async def save(self, changes: Sequence[OrderChange], references: Mapping[str, Reference]) -> None:
         ordered = sorted(changes, key=lambda change: change.order_id)
-        await self.run(lambda connection: _save(connection, ordered, references))
+
+        def write(connection: Connection) -> None:
+            _save(connection, ordered, references)
+            if self._announces and ordered:
+                _announce(connection, ordered)
+
+        await self.run(write)
 
     async def record(self, entries: Sequence[TimelineEntry]) -> None:
         if entries:
@@ -142,8 +160,15 @@ class PostgresFoldTransaction:
             await self.run(insert)
 
     async def resolvable(self, limit: int) -> Sequence[str]:
-        [[locked]] = await self.rows(sql.TRY_SWEEP_LOCK, {"key": sql.SWEEP_LOCK})
+        locked = await self.run(lambda connection: try_for_transaction(connection, Lock.SWEEP))
         return [psp_id for (psp_id,) in await self.rows(sql.RESOLVABLE, {"limit": limit})] if locked else ()
+
+    async def drop_foreign(self, limit: int) -> int:
+        return len(await self.rows(sql.DROP_FOREIGN, {"limit": limit}))
+
+    async def take_overdue(self, seconds: int, limit: int) -> Sequence[ParkedEvent]:
+        rows = await self.rows(sql.TAKE_OVERDUE, {"seconds": seconds, "limit": limit})
+        return [_parked_event(row) for row in sorted(rows, key=lambda row: str(row[0]))]
 
     async def advance(
         self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
@@ -188,12 +213,14 @@ def _save(connection: Connection, changes: Sequence[OrderChange], references: Ma
             "payments": [references[each].payment for each in psp_ids],
         }
         _execute(connection, sql.SAVE_REFERENCES, parameters)
+
+
+def _announce(connection: Connection, changes: Sequence[OrderChange]) -> None:
     announced = [(change.order_id, change.announcement) for change in changes if change.announcement is not None]
     if announced:
         order_ids, bodies = zip(*announced, strict=True)
         _execute(connection, sql.ANNOUNCE, {"order_ids": list(order_ids), "bodies": list(bodies)})
-    if changes:
-        _execute(connection, sql.NOTIFY, {"payload": _notification([change.order_id for change in changes])})
+    _execute(connection, sql.NOTIFY, {"payload": _notification([change.order_id for change in changes])})
 
 
 def _order_rows(changes: Sequence[OrderChange]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection
 
 from payonce.adapters.batching import Batcher
+from payonce.adapters.ledger_refunds import enter_refund, refund_of, settle_refund
 from payonce.adapters.ledger_sql import (
     ENTER,
     INSERT_POSITION,
@@ -21,7 +22,15 @@ from payonce.adapters.ledger_sql import (
     SETTLE,
 )
 from payonce.adapters.postgres import DatabaseThread
-from payonce.ports import Entered, PositionMoved, Registration, RegistrationState, TopicPartition
+from payonce.ports import (
+    Entered,
+    PositionMoved,
+    RefundEntry,
+    RefundState,
+    Registration,
+    RegistrationState,
+    TopicPartition,
+)
 
 #: Rows in one transaction: enough to share its cost, few enough to stay far below the statement timeout.
 _BATCH = 64
@@ -37,11 +46,23 @@ class PostgresLedger:
         self._entries: Batcher[Registration, Entered] = Batcher(self._enter_all, limit=_BATCH)
         self._settlements: Batcher[_Settlement, Registration | None] = Batcher(self._settle_all, limit=_BATCH)
 
+    async def rows(self, order_id: str) -> Mapping[int, Registration]:
+        return await self._thread.run(lambda connection: _rows(connection, [order_id])[order_id])
+
     async def enter(self, registration: Registration) -> Entered:
         return await self._entries.submit(registration)
 
     async def settle(self, registration: Registration, *, expected: Sequence[RegistrationState]) -> Registration | None:
         return await self._settlements.submit((registration, tuple(expected)))
+
+    async def refund(self, order_id: str, refund_reference: str) -> RefundEntry | None:
+        return await self._thread.run(lambda connection: refund_of(connection, order_id, refund_reference))
+
+    async def enter_refund(self, refund: RefundEntry) -> tuple[RefundEntry, bool]:
+        return await self._thread.run(lambda connection: enter_refund(connection, refund))
+
+    async def settle_refund(self, refund: RefundEntry, *, expected: Sequence[RefundState]) -> RefundEntry | None:
+        return await self._thread.run(lambda connection: settle_refund(connection, refund, expected))
 
     async def positions(self) -> Mapping[TopicPartition, int]:
         return await self._thread.run(_positions)
@@ -61,7 +82,7 @@ class PostgresLedger:
 def _enter(connection: Connection, registrations: Sequence[Registration]) -> Sequence[Entered]:
     arrays = {name: [_stored(registration, name) for registration in registrations] for name in _COLUMNS}
     new = {(row.order_id, row.attempt) for row in connection.execute(ENTER, arrays)}
-    rows = _rows(connection, registrations)
+    rows = _rows(connection, (registration.order_id for registration in registrations))
     entered = []
     for registration in registrations:
         name = (registration.order_id, registration.attempt)
@@ -77,12 +98,12 @@ def _settle(connection: Connection, settlements: Sequence[_Settlement]) -> Seque
     arrays["expected"] = [",".join(expected) for _, expected in settlements]
     connection.execute(LOCK, {"order_id": arrays["order_id"], "attempt": arrays["attempt"]})
     connection.execute(SETTLE, arrays)
-    rows = _rows(connection, registrations)
+    rows = _rows(connection, (registration.order_id for registration in registrations))
     return [rows[registration.order_id].get(registration.attempt) for registration in registrations]
 
 
-def _rows(connection: Connection, registrations: Sequence[Registration]) -> Mapping[str, dict[int, Registration]]:
-    order_ids = sorted({registration.order_id for registration in registrations})
+def _rows(connection: Connection, orders: Iterable[str]) -> Mapping[str, dict[int, Registration]]:
+    order_ids = sorted(set(orders))
     rows: defaultdict[str, dict[int, Registration]] = defaultdict(dict)
     for row in connection.execute(ROWS_OF_ORDERS, {"order_ids": order_ids}).mappings():
         rows[row["order_id"]][row["attempt"]] = _registration(dict(row))

@@ -64,6 +64,30 @@ SETTLE = text(
     """
 )
 
+REFUND = text("SELECT * FROM psp_refund WHERE order_id = :order_id AND refund_reference = :refund_reference")
+
+ENTER_REFUND = text(
+    """
+    INSERT INTO psp_refund (
+        order_id, refund_reference, command_id, payment, amount, payment_intent, idempotency_key, api_version,
+        request, first_try_at, last_try_at, state, refund_id, outcome_type, outcome_body, proof)
+    VALUES (
+        :order_id, :refund_reference, :command_id, :payment, :amount, :payment_intent, :idempotency_key, :api_version,
+        CAST(:request AS json), :first_try_at, :last_try_at, :state, :refund_id, :outcome_type, :outcome_body, :proof)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+SETTLE_REFUND = text(
+    """
+    UPDATE psp_refund
+    SET state = :state, last_try_at = :last_try_at, refund_id = :refund_id,
+        outcome_type = :outcome_type, outcome_body = :outcome_body, proof = :proof
+    WHERE order_id = :order_id AND refund_reference = :refund_reference
+      AND state = ANY(CAST(:expected AS text[]))
+    """
+)
+
 POSITIONS = text("SELECT topic, partition, next_offset FROM ledger_position")
 
 INSERT_POSITION = text(

@@ -9,21 +9,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from payonce.adapters.advisory_locks import Lock, hold_for_session, is_held
 from payonce.adapters.postgres import Database, DatabaseThread
 from payonce.ports import OutboxRow, StoreUnavailable
 
-#: Any constant: whoever holds it on a session is the one relay.
-RELAY_LOCK = 7_201_987
-
-# The lock is asked for where it is kept: a new connection of the pool, or another process with our old backend's
-# number, would not hold it.
-_HELD = text("""
-    SELECT EXISTS (
-        SELECT FROM pg_locks
-        WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND classid = 0 AND objid = :key AND objsubid = 1 AND pid = pg_backend_pid() AND granted)
-""")
-_TRY = text("SELECT pg_try_advisory_lock(:key)")
 _OLDEST = text("SELECT id, order_id, body FROM outbox ORDER BY id LIMIT :limit")
 _DELETE = text("DELETE FROM outbox WHERE id = ANY(:ids)")
 
@@ -36,7 +25,7 @@ class PostgresOutbox:
         self._thread = DatabaseThread(database)
 
     async def acquire(self) -> bool:
-        return await self._thread.run(lambda connection: _holds(connection) or _tries(connection))
+        return await self._thread.run(lambda connection: hold_for_session(connection, Lock.RELAY))
 
     async def oldest(self, limit: int) -> Sequence[OutboxRow]:
         def read(connection: Connection) -> list[OutboxRow]:
@@ -59,14 +48,6 @@ class PostgresOutbox:
         self._database.dispose()
 
 
-def _holds(connection: Connection) -> bool:
-    return bool(connection.execute(_HELD, {"key": RELAY_LOCK}).scalar_one())
-
-
-def _tries(connection: Connection) -> bool:
-    return bool(connection.execute(_TRY, {"key": RELAY_LOCK}).scalar_one())
-
-
 def _require_lock(connection: Connection) -> None:
-    if not _holds(connection):
+    if not is_held(connection, Lock.RELAY):
         raise StoreUnavailable("the relay's lock went with its connection")

@@ -20,8 +20,10 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 3
 _STATEMENT_MS = 5_000
 _LOCK_MS = 3_000
-#: serialisation, deadlock, lock and statement timeouts, shutdowns, too many connections, read only after a failover
-_TRY_AGAIN = {"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "53300", "25006"}
+#: serialisation, deadlock, lock and statement timeouts, shutdowns, read only after a failover, its disk fails
+_TRY_AGAIN = {"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "25006", "58030"}
+#: The server lacks something for now: connections, memory, room on its disk.
+_SHORT_OF = "53"
 _BAD_DATA_CLASSES = ("22", "23")
 
 
@@ -94,7 +96,7 @@ class DatabaseThread:
 def translated(error: DBAPIError) -> Exception:
     """Return our word for a driver error: away or try again, bad data, or the error itself, which is a bug."""
     state = getattr(error.orig, "pgcode", None)
-    if error.connection_invalidated or state in _TRY_AGAIN:
+    if error.connection_invalidated or state in _TRY_AGAIN or (state or "").startswith(_SHORT_OF):
         return StoreUnavailable(f"{state or 'connection lost'}: {error.orig}")
     if state is not None and state.startswith(_BAD_DATA_CLASSES):
         return StoreRejected(f"{state}: {error.orig}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 _ORDER_ID = re.compile(r"ord_[a-z2-7]{26}")
 _ATTEMPT = re.compile(r"[1-9][0-9]{0,5}")
@@ -120,10 +120,15 @@ class OwnMetadata:
     body_hash: str | None
 
 
+def is_order_id(value: object) -> TypeGuard[str]:
+    """Return whether this looks like an order id of ours."""
+    return isinstance(value, str) and _ORDER_ID.fullmatch(value) is not None
+
+
 def own_metadata(part: PspObject) -> OwnMetadata:
     """Read our metadata. Another app's `order_id` does not look like ours: then nothing of it is ours."""
     order_id = part.optional_text("order_id")
-    if order_id is None or not _ORDER_ID.fullmatch(order_id):
+    if not is_order_id(order_id):
         return OwnMetadata(None, None, None)
     attempt = part.optional_text("attempt")
     if attempt is not None and not _ATTEMPT.fullmatch(attempt):

@@ -16,15 +16,49 @@ from payonce.ports.fold import (
     StoredOrder,
     TimelineEntry,
 )
-from payonce.ports.gateway import FailureKind, GatewayFailure, PaymentGateway, Registered, Session
-from payonce.ports.ledger import HOLDING_STATES, Entered, Ledger, Registration, RegistrationState
+from payonce.ports.gateway import (
+    AttachedKind,
+    FailureKind,
+    GatewayFailure,
+    ObjectPage,
+    PaymentGateway,
+    Reading,
+    Registered,
+    Session,
+    SessionPage,
+)
+from payonce.ports.ledger import (
+    HOLDING_STATES,
+    Entered,
+    Ledger,
+    RefundEntry,
+    RefundState,
+    Registration,
+    RegistrationState,
+)
 from payonce.ports.log import Headers, LogProducer, OutgoingRecord, PublishFailed, Record, TopicPartition
+from payonce.ports.reconciler import (
+    DueOrder,
+    DueRule,
+    EventPage,
+    PspReads,
+    ReconcilerReport,
+    ReconcilerStore,
+    StatusAge,
+    StuckOrder,
+    TouchedOrder,
+    WaitingEvent,
+)
 from payonce.ports.store import PositionMoved, StoreRejected, StoreUnavailable
 
 __all__ = [
     "HOLDING_STATES",
+    "AttachedKind",
     "Clock",
+    "DueOrder",
+    "DueRule",
     "Entered",
+    "EventPage",
     "FailureKind",
     "FoldStore",
     "FoldTransaction",
@@ -32,6 +66,7 @@ __all__ = [
     "Headers",
     "Ledger",
     "LogProducer",
+    "ObjectPage",
     "OrderChange",
     "Outbox",
     "OutboxRow",
@@ -39,16 +74,27 @@ __all__ = [
     "ParkedEvent",
     "PaymentGateway",
     "PositionMoved",
+    "PspReads",
     "PublishFailed",
+    "Reading",
+    "ReconcilerReport",
+    "ReconcilerStore",
     "Record",
     "Reference",
+    "RefundEntry",
+    "RefundState",
     "Registered",
     "Registration",
     "RegistrationState",
     "Session",
+    "SessionPage",
+    "StatusAge",
     "StoreRejected",
     "StoreUnavailable",
     "StoredOrder",
+    "StuckOrder",
     "TimelineEntry",
     "TopicPartition",
+    "TouchedOrder",
+    "WaitingEvent",
 ]

@@ -99,6 +99,14 @@ class FoldTransaction(Protocol):
         """
         ...
 
+    async def drop_foreign(self, limit: int) -> int:
+        """Delete at most `limit` waiting events about objects that the reconciler found foreign; return how many."""
+        ...
+
+    async def take_overdue(self, seconds: int, limit: int) -> Sequence[ParkedEvent]:
+        """Return at most `limit` events that have waited so long in vain, and delete them in this transaction."""
+        ...
+
     async def advance(
         self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
     ) -> None:

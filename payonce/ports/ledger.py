@@ -43,8 +43,41 @@ class Entered:
     new: bool
 
 
+RefundState = Literal["calling", "unknown", "accepted", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class RefundEntry:
+    """A row of the ledger: one refund reference of one order, with the terms and the request of its first command.
+
+    `payment` is what the command named, `payment_intent` what is refunded (None: nothing can be). Times: unix seconds.
+    """
+
+    order_id: str
+    refund_reference: str
+    command_id: str
+    payment: str | None
+    amount: int | None
+    payment_intent: str | None
+    idempotency_key: str
+    api_version: str
+    request: Mapping[str, Any]
+    first_try_at: float
+    last_try_at: float
+    state: RefundState = "calling"
+    refund_id: str | None = None
+    #: As in Registration; a row that is calling or unknown has none.
+    outcome_type: str | None = None
+    outcome_body: bytes | None = None
+    proof: str | None = None
+
+
 class Ledger(Protocol):
     """psp_worker's memory at the PSP, independent of how far the fold is. Only psp_worker writes it."""
+
+    async def rows(self, order_id: str) -> Mapping[int, Registration]:
+        """Return every registration of the order by attempt. Raises StoreUnavailable, as all methods do."""
+        ...
 
     async def enter(self, registration: Registration) -> Entered:
         """Insert the row unless the attempt has one or another row of the order holds it; return what is there now.
@@ -60,6 +93,18 @@ class Ledger(Protocol):
 
         Compare-and-set: if the row has moved on it is returned unchanged; None means that the row is gone.
         """
+        ...
+
+    async def refund(self, order_id: str, refund_reference: str) -> RefundEntry | None:
+        """Return the refund of that reference."""
+        ...
+
+    async def enter_refund(self, refund: RefundEntry) -> tuple[RefundEntry, bool]:
+        """Insert the row unless its reference has one; return what is there now, and whether ours was inserted."""
+        ...
+
+    async def settle_refund(self, refund: RefundEntry, *, expected: Sequence[RefundState]) -> RefundEntry | None:
+        """Write state, last try, refund id, outcome and proof, compare-and-set as `settle` does."""
         ...
 
     async def positions(self) -> Mapping[TopicPartition, int]:

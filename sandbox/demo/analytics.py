@@ -19,7 +19,7 @@ _TOPIC = "payments.status"
 class Analytics:
     """Sums up what was paid, from the public topic alone. Reads in a thread of its own, from the beginning."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, *, log_level: int = 6) -> None:
         schema = json.loads((SCHEMAS / "messages" / "OrderStatusChanged.v1.schema.json").read_bytes())
         self._validator = jsonschema_rs.Draft202012Validator(schema)
         self._consumer = Consumer(
@@ -28,6 +28,7 @@ class Analytics:
                 "group.id": "demo-analytics",
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
+                "log_level": log_level,
             }
         )
         self._newest: dict[str, dict[str, Any]] = {}

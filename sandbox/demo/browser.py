@@ -13,7 +13,8 @@ import aiohttp
 
 #: A person reloads for so long before giving up; a killed service is back within seconds.
 PATIENCE_SECONDS = 40.0
-_RELOAD_SECONDS = 0.3
+#: How soon after a failure; many people for a long time want a longer pause, or they are the failure.
+RELOAD_SECONDS = 0.3
 _MOST_REDIRECTS = 10
 _HIDDEN_FIELD = re.compile(r'name="confirmation" value="([^"]*)"')
 _TRY_AGAIN = (429, 502, 503, 504)
@@ -43,8 +44,15 @@ class Page:
 class Browser:
     """Not for two customers at once: one browser, one person."""
 
-    def __init__(self, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        patience_seconds: float = PATIENCE_SECONDS,
+        reload_seconds: float = RELOAD_SECONDS,
+    ) -> None:
         self._http = http
+        self._patience_seconds = patience_seconds
+        self._reload_seconds = reload_seconds
 
     async def open(self, url: str) -> Page:
         """Show a page. Raises PageMissing when patience ends."""
@@ -56,13 +64,13 @@ class Browser:
 
     async def open_until_elsewhere(self, url: str) -> Page:
         """Show a page that may be a waiting page, as its Refresh header says, until it leads somewhere else."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while True:
             page = await self.open(url)
             if page.refresh_seconds is None:
                 return page
             if time.monotonic() > deadline:
-                raise PageMissing(f"{url} still waits after {PATIENCE_SECONDS:g} s")
+                raise PageMissing(f"{url} still waits after {self._patience_seconds:g} s")
             await asyncio.sleep(page.refresh_seconds)
 
     async def _load(self, method: str, url: str, form: Mapping[str, str] | None) -> Page:
@@ -77,7 +85,7 @@ class Browser:
     async def _request(
         self, method: str, url: str, form: Mapping[str, str] | None
     ) -> tuple[int, Mapping[str, str], str]:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while True:
             try:
                 async with self._http.request(method, url, data=form, allow_redirects=False) as answer:
@@ -88,5 +96,5 @@ class Browser:
             except (aiohttp.ClientError, TimeoutError) as error:
                 trouble = repr(error)
             if time.monotonic() > deadline:
-                raise PageMissing(f"{method} {url} gave no page for {PATIENCE_SECONDS:g} s: {trouble}")
-            await asyncio.sleep(_RELOAD_SECONDS)
+                raise PageMissing(f"{method} {url} gave no page for {self._patience_seconds:g} s: {trouble}")
+            await asyncio.sleep(self._reload_seconds)

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from sandbox.demo.browser import PATIENCE_SECONDS, PageMissing
+from sandbox.demo.browser import PATIENCE_SECONDS, RELOAD_SECONDS, PageMissing
 
 _ACCEPTED = (200, 201, 202)
 
@@ -26,11 +26,22 @@ class Order:
 class ClientApp:
     """Calls the checkout API with its key."""
 
-    def __init__(self, http: aiohttp.ClientSession, api_url: str, api_key: str, redirect_url: str) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        api_url: str,
+        api_key: str,
+        redirect_url: str,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        repeat_seconds: float = RELOAD_SECONDS,
+    ) -> None:
         self._http = http
         self._url = f"{api_url}/v1/payment-orders"
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._redirect_url = redirect_url
+        self._patience_seconds = patience_seconds
+        self._repeat_seconds = repeat_seconds
 
     async def place(self, reference: str, amount: int, currency: str) -> Order:
         """Place an order; repeating the same reference is harmless. Raises PageMissing when patience ends."""
@@ -48,9 +59,9 @@ class ClientApp:
             latency, answer = await self._post(body)
             if answer is not None:
                 return Order(answer["id"], answer["checkout_url"], latency)
-            if time.monotonic() - started > PATIENCE_SECONDS:
-                raise PageMissing(f"the API accepted no order for {PATIENCE_SECONDS:g} s")
-            await asyncio.sleep(0.3)
+            if time.monotonic() - started > self._patience_seconds:
+                raise PageMissing(f"the API accepted no order for {self._patience_seconds:g} s")
+            await asyncio.sleep(self._repeat_seconds)
 
     async def _post(self, body: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
         started = time.monotonic()

@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 import aiohttp
 from rich.console import Console
 
+from payonce.verification import Report, verify
+from payonce.verification.showing import show, verdict
 from sandbox.demo.analytics import Analytics
 from sandbox.demo.display import Progress, render
 from sandbox.demo.records import Records
@@ -21,6 +24,8 @@ from sandbox.world import World
 #: After the last customer has left: time for delayed debits, webhook retries and restarted processes.
 SETTLE_SECONDS = 90.0
 _LOOK_SECONDS = 0.5
+#: All is settled when the guarantees are verified; a last announcement may be on its way.
+_GRACE_SECONDS = 5.0
 
 
 class Demo:
@@ -55,7 +60,18 @@ class Demo:
                         await task
             summary = await self._compare()
         self._console.print(render(summary, self._traffic))
-        return summary
+        report = await self._verify()
+        if report.violations:
+            show(self._console, report)
+        else:
+            self._console.print(verdict(report), highlight=False)
+        return replace(summary, violations=report.violations)
+
+    async def _verify(self) -> Report:
+        where = self._world.addresses
+        return await asyncio.to_thread(
+            verify, where.kafka_bootstrap_servers, where.database_url, grace_seconds=_GRACE_SECONDS
+        )
 
     @property
     def _ids(self) -> list[str]:

@@ -58,12 +58,14 @@ class Summary:
     behaviours: tuple[BehaviourLine, ...]
     money: tuple[MoneyLine, ...]
     sessions_doubled: int
+    #: What `payonce verify` finds when all is settled.
+    violations: int = 0
 
     @property
     def equal(self) -> bool:
         """Whether there is no difference at all."""
         behaviours, money = (all(line.equal for line in self.behaviours), all(line.equal for line in self.money))
-        return behaviours and money and self.sessions_doubled == 0
+        return behaviours and money and self.sessions_doubled == 0 and self.violations == 0
 
 
 def summarise(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from sandbox.demo.behaviours import Behaviour, crowd
-from sandbox.demo.browser import Browser, PageMissing
+from sandbox.demo.browser import PATIENCE_SECONDS, RELOAD_SECONDS, Browser, PageMissing
 from sandbox.demo.client_app import ClientApp
 from sandbox.demo.customers import act
 from sandbox.demo.summary import Placed
@@ -25,26 +25,52 @@ _LEFT_OPEN = (Behaviour.ABANDONS, Behaviour.DECLINED_GIVES_UP)
 
 @dataclass(slots=True)
 class Traffic:
-    """What has happened so far: for the progress display and the summary."""
+    """What has happened so far: for the progress display and the summary.
+
+    A customer whose patience ends is noted in `gave_up`; without that list, it ends the run.
+    """
 
     wanted: int
+    patience_seconds: float = PATIENCE_SECONDS
+    reload_seconds: float = RELOAD_SECONDS
+    most_connections: int = 200
+    gave_up: list[str] | None = None
     placed: list[Placed] = field(default_factory=list)
+    placed_at: dict[str, float] = field(default_factory=dict)
     accepted_seconds: list[float] = field(default_factory=list)
     page_seconds: list[float] = field(default_factory=list)
 
     async def run(self, addresses: Addresses, *, orders_per_second: float) -> None:
         """Place every order and let every customer act. Raises an ExceptionGroup of PageMissing."""
         timeout = aiohttp.ClientTimeout(total=20)
-        connector = aiohttp.TCPConnector(limit=200)
+        connector = aiohttp.TCPConnector(limit=self.most_connections)
         async with (
             aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
             asyncio.TaskGroup() as customers,
         ):
-            shop = ClientApp(http, addresses.api_url, addresses.api_key, f"{addresses.shop_url}/thanks")
+            thanks = f"{addresses.shop_url}/thanks"
+            shop = ClientApp(
+                http,
+                addresses.api_url,
+                addresses.api_key,
+                thanks,
+                patience_seconds=self.patience_seconds,
+                repeat_seconds=self.reload_seconds,
+            )
             started = time.monotonic()
             for number, behaviour in enumerate(crowd(self.wanted)):
                 await asyncio.sleep(max(0.0, started + number / orders_per_second - time.monotonic()))
-                customers.create_task(self._one(number, behaviour, shop, http, addresses))
+                customers.create_task(self._patiently(number, behaviour, shop, http, addresses))
+
+    async def _patiently(
+        self, number: int, behaviour: Behaviour, shop: ClientApp, http: aiohttp.ClientSession, addresses: Addresses
+    ) -> None:
+        try:
+            await self._one(number, behaviour, shop, http, addresses)
+        except PageMissing as error:
+            if self.gave_up is None:
+                raise
+            self.gave_up.append(f"{behaviour.value}: {error}")
 
     async def _one(
         self, number: int, behaviour: Behaviour, shop: ClientApp, http: aiohttp.ClientSession, addresses: Addresses
@@ -53,8 +79,9 @@ class Traffic:
         started = time.monotonic()
         order = await shop.place(f"demo-{number}-{secrets.token_hex(4)}", amount, currency)
         self.placed.append(Placed(order.order_id, behaviour, amount, currency))
+        self.placed_at[order.order_id] = started
         self.accepted_seconds.append(order.latency_seconds)
-        browser = Browser(http)
+        browser = Browser(http, self.patience_seconds, self.reload_seconds)
         page = await browser.open_until_elsewhere(order.checkout_url)
         self.page_seconds.append(time.monotonic() - started)
         await act(behaviour, browser, page)
@@ -71,9 +98,16 @@ def _price(number: int, behaviour: Behaviour) -> tuple[int, str]:
 async def _let_it_expire(http: aiohttp.ClientSession, addresses: Addresses, page_url: str) -> None:
     """Stripe expires an open session when its time has come; the simulator does so on request."""
     session_id = page_url.rstrip("/").rpartition("/")[2]
-    async with http.post(f"{addresses.simulator_url}/_control/sessions/{session_id}/expire", json={}) as answer:
-        if answer.status != 200:  # noqa: PLR2004
-            raise PageMissing(f"the simulator did not expire {session_id}: {answer.status} {await answer.text()}")
+    url = f"{addresses.simulator_url}/_control/sessions/{session_id}/expire"
+    for done_already in (False, True):
+        try:
+            async with http.post(url, json={}) as answer:
+                if answer.status == 200 or (done_already and answer.status == 409):  # noqa: PLR2004
+                    return
+                raise PageMissing(f"the simulator did not expire {session_id}: {answer.status} {await answer.text()}")
+        except aiohttp.ServerDisconnectedError:  # it closed an idle connection that we were about to use again
+            continue
+    raise PageMissing(f"the simulator hung up twice when asked to expire {session_id}")
 
 
 def percentile(values: list[float], share: float) -> float:

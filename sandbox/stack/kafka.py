@@ -36,6 +36,11 @@ class Broker:
         return f"{LOOPBACK}:{self.node.port}"
 
     @property
+    def outside_bootstrap(self) -> str:
+        """Where clients that take a detour begin; without one, the same."""
+        return f"{LOOPBACK}:{self.node.outside.advertised_port}" if self.node.outside else self.bootstrap
+
+    @property
     def log(self) -> Path:
         return self.folder / "kafka.log"
 
@@ -53,7 +58,8 @@ class Broker:
         """Start the process and return at once; nothing happens if it runs."""
         if self.pid is not None:
             return
-        for port in (self.node.port, self.node.controller_port):
+        outside = [self.node.outside.port] if self.node.outside else []
+        for port in (self.node.port, self.node.controller_port, *outside):
             require_free(port, f"Kafka node {self.node.id}")
         self._lay_out()
         argv = self.runtime.broker_command(self.folder / "server.properties", self.folder / "log4j2.properties")
@@ -102,6 +108,11 @@ class KafkaCluster:
     def bootstrap(self) -> str:
         """Comma-separated host:port list for clients."""
         return ",".join(broker.bootstrap for broker in self.brokers)
+
+    @property
+    def outside_bootstrap(self) -> str:
+        """The same for clients that take a detour."""
+        return ",".join(broker.outside_bootstrap for broker in self.brokers)
 
     def start(self) -> None:
         """Start every node that is down, wait for all. Raises StartFailed or PortTaken."""

@@ -23,7 +23,7 @@ rootLogger.appenderRef.out.ref = out
 COMMON = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
     "broker.heartbeat.interval.ms": "500",
@@ -48,12 +48,21 @@ CLUSTER_SESSION_MS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """A second listener for clients that come through something else: it listens on one port and names another."""
+
+    port: int
+    advertised_port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """Where one broker listens."""
 
     id: int
     port: int
     controller_port: int
+    outside: Outside | None = None
 
 
 def server_properties(node: Node, nodes: tuple[Node, ...], data: Path) -> str:
@@ -63,8 +72,9 @@ def server_properties(node: Node, nodes: tuple[Node, ...], data: Path) -> str:
     settings = COMMON | {
         "node.id": str(node.id),
         "log.dirs": str(data),
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{node.port},CONTROLLER://{LOOPBACK}:{node.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{node.port}",
+        "listeners": f"{_clients(node, node.outside.port if node.outside else None)},"
+        f"CONTROLLER://{LOOPBACK}:{node.controller_port}",
+        "advertised.listeners": _clients(node, node.outside.advertised_port if node.outside else None),
         "controller.quorum.voters": ",".join(f"{n.id}@{LOOPBACK}:{n.controller_port}" for n in nodes),
         "broker.session.timeout.ms": str(ALONE_SESSION_MS if replicas == 1 else CLUSTER_SESSION_MS),
         "default.replication.factor": str(replicas),
@@ -76,3 +86,8 @@ def server_properties(node: Node, nodes: tuple[Node, ...], data: Path) -> str:
         "share.coordinator.state.topic.min.isr": str(minimum),
     }
     return "".join(f"{name}={value}\n" for name, value in sorted(settings.items()))
+
+
+def _clients(node: Node, outside_port: int | None) -> str:
+    outside = f",OUTSIDE://{LOOPBACK}:{outside_port}" if outside_port else ""
+    return f"PLAINTEXT://{LOOPBACK}:{node.port}{outside}"

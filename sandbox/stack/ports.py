@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import IO
 
@@ -17,6 +18,9 @@ from sandbox.stack.errors import PortTaken
 LOOPBACK = "127.0.0.1"
 PORTS = range(20_000, 32_768)
 """Linux hands out 32768 and above, macOS 49152 and above."""
+
+Detour = Callable[[str, int], int]
+"""Takes a server's name and its port, gives the port that clients shall use instead: the way through a proxy."""
 
 
 class PortLease:

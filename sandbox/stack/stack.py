@@ -16,8 +16,8 @@ from sandbox.stack.errors import StackError
 from sandbox.stack.guard import Guard
 from sandbox.stack.kafka import Broker, KafkaCluster
 from sandbox.stack.kafka_runtime import KafkaRuntime, prepare_kafka
-from sandbox.stack.kafka_settings import Node
-from sandbox.stack.ports import PortLease
+from sandbox.stack.kafka_settings import Node, Outside
+from sandbox.stack.ports import Detour, PortLease
 from sandbox.stack.postgres import Postgres
 from sandbox.stack.postgres_install import prepare_postgres
 from sandbox.stack.postgres_programs import public_folder
@@ -33,9 +33,18 @@ class Stack:
     """
 
     def __init__(
-        self, brokers: Literal[1, 3] = 1, on_progress: Progress | None = None, *, kafka_heap_mb: int = 256
+        self,
+        brokers: Literal[1, 3] = 1,
+        on_progress: Progress | None = None,
+        *,
+        kafka_heap_mb: int = 256,
+        database_folder: Path | None = None,
+        detour: Detour | None = None,
     ) -> None:
+        """Choose the parts. `database_folder` puts PostgreSQL on another disk, `detour` gives brokers a second door."""
         self._broker_count = brokers
+        self._database_folder = database_folder
+        self._detour = detour
         self._listener: Callable[[str], None] = on_progress or (lambda _: None)
         self._given_up = threading.Event()
         self._kafka_heap_mb = kafka_heap_mb
@@ -108,11 +117,12 @@ class Stack:
         self.stop()
 
     def _start_both(self, cache: Cache, guard: Guard, folder: Path, ports: PortLease) -> None:
-        nodes = tuple(Node(each, ports.take(), ports.take()) for each in range(1, self._broker_count + 1))
+        nodes = tuple(self._node(each, ports) for each in range(1, self._broker_count + 1))
+        database = self._database_folder or folder
         with ThreadPoolExecutor(2, thread_name_prefix="stack") as pool:
             starts = [
                 pool.submit(self._start_kafka, cache, guard, folder, nodes),
-                pool.submit(self._start_postgres, cache, guard, folder / "postgres", ports.take()),
+                pool.submit(self._start_postgres, cache, guard, database / "postgres", ports.take()),
             ]
             try:
                 done, _ = wait(starts, return_when=FIRST_EXCEPTION)
@@ -123,6 +133,12 @@ class Stack:
                 self._given_up.set()
                 guard.close()
                 raise
+
+    def _node(self, number: int, ports: PortLease) -> Node:
+        if self._detour is None:
+            return Node(number, ports.take(), ports.take())
+        outside = ports.take()
+        return Node(number, ports.take(), ports.take(), Outside(outside, self._detour(f"kafka-{number}", outside)))
 
     def _on_progress(self, line: str) -> None:
         # Also the place where the preparing of a start that was given up stops: it reports between steps.

@@ -1,4 +1,4 @@
-"""`python -m sandbox.world`: a world until Ctrl-C or SIGTERM; `--json` prints its addresses as one line."""
+"""`python -m sandbox.world`: a world until Ctrl-C or SIGTERM; `--json` and `--shell` print its addresses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         with World(_options(arguments), on_progress=lambda text: print(text, file=sys.stderr)) as world:
-            print(world.addresses.as_json() if arguments.json else _for_people(world.addresses), flush=True)
+            print(_shown(world.addresses, arguments), flush=True)
             stop.wait()
     except (StackError, ProcessFailed) as error:
         print(f"the world did not start: {error}", file=sys.stderr)
@@ -34,6 +34,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sandbox.world", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the addresses as one line of JSON")
+    parser.add_argument("--shell", action="store_true", help="print them as variables for a shell to read with `.`")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
     parser.add_argument(
         "--rate-limit", type=float, default=100.0, help="the PSP's limit per endpoint, calls per second"
@@ -80,13 +81,23 @@ def _test_mode() -> dict[str, str]:
     return {"stripe_secret_key": key, "stripe_webhook_secret": secret}
 
 
+def _shown(addresses: Addresses, arguments: argparse.Namespace) -> str:
+    if arguments.json:
+        return addresses.as_json()
+    return addresses.as_shell() if arguments.shell else _for_people(addresses)
+
+
 def _for_people(addresses: Addresses) -> str:
     lines = [
         f"checkout API   {addresses.api_url}/docs",
         f"demo shop      {addresses.shop_url}",
+        f"your own shop  {addresses.own_shop_url}   (nothing is there; customers may return to it)",
         f"webhooks to    {addresses.api_url}/webhooks/stripe",
         f"simulator      {addresses.simulator_url}",
         f"API key        {addresses.api_key}",
+        f"ops console    {addresses.ops_url}/docs",
+        f"ops token      {addresses.ops_token}",
+        f"approver token {addresses.approver_token}",
         f"Kafka          {addresses.kafka_bootstrap_servers}",
         f"PostgreSQL     {addresses.database_url}",
         f"logs           {addresses.log_folder}",

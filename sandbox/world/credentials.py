@@ -1,8 +1,9 @@
-"""Secrets of one world, drawn anew each time, and the clients file that knows only their hashes."""
+"""Secrets of one world, drawn anew each time, and the files of clients and operators, which know only their hashes."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +18,37 @@ def _token(prefix: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One client app's API key and return secret, the webhook's and the checkout links' secret, the PSP's key."""
+    """One client app's API key and return secret, the webhook's and the checkout links' secret, the PSP's key.
+
+    `ops_token` is an operator's who may act, `approver_token` another's who may approve.
+    """
 
     api_key: str = field(default_factory=lambda: _token("pk_"))
     return_secret: str = field(default_factory=lambda: _token("rs_"))
     link_secret: str = field(default_factory=lambda: _token("ls_"))
     webhook_secret: str = field(default_factory=lambda: _token("whsec_"))
     stripe_secret_key: str = field(default_factory=lambda: _token("sk_test_"))
+    ops_token: str = field(default_factory=lambda: _token("ot_"))
+    approver_token: str = field(default_factory=lambda: _token("ot_"))
+
+
+def write_operators_file(path: Path, credentials: Credentials) -> None:
+    """Write the two operators of the world: one acts, the other approves."""
+    entries = (
+        ("olga", "Olga Operator", credentials.ops_token, ("viewer", "operator")),
+        ("ada", "Ada Approver", credentials.approver_token, ("viewer", "approver")),
+    )
+    path.write_text(
+        "\n".join(
+            f"""[[operator]]
+id = "{name}"
+name = "{full_name}"
+token_hashes = ["sha256:{hashlib.sha256(token.encode()).hexdigest()}"]
+roles = {json.dumps(roles)}
+"""
+            for name, full_name, token, roles in entries
+        )
+    )
 
 
 def write_clients_file(path: Path, credentials: Credentials, redirect_origins: tuple[str, ...]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 
@@ -14,11 +15,18 @@ class WorldOptions:
 
     brokers: Literal[1, 3] = 1
     kafka_heap_mb: int = 256
+    database_folder: Path | None = None
     rate_limit: float = 100.0
     psp_latency_ms: int = 0
     delayed_debit_seconds: float = 2.0
     psp_workers: int = 1
     status_processors: int = 1
+    reconciler_share: float = 2.0
+    reconcile_interval_seconds: float = 5.0
+    reconcile_grace_seconds: int = 10
+    #: Status -> seconds: when an order that stays in it is first asked after at the PSP, if not as usual.
+    reconcile_asks_after: Mapping[str, int] = field(default_factory=dict)
+    replay_rate: float = 5.0
     with_shop: bool = False
     api_port: int | None = None
     kafka_bootstrap_servers: str | None = None
@@ -26,6 +34,11 @@ class WorldOptions:
     stripe_api_base: str | None = None
     stripe_secret_key: str | None = None
     stripe_webhook_secret: str | None = None
+
+    @property
+    def min_insync_replicas(self) -> int:
+        """How many brokers must have a record before it counts: two of three, so that one may be away."""
+        return max(1, self.brokers - 1)
 
     @property
     def rate_limit_total(self) -> float:

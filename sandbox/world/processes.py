@@ -24,6 +24,7 @@ SERVICE_SETTINGS: dict[str, tuple[str, ...]] = {
         "PAYONCE_STRIPE_API_BASE",
         "PAYONCE_STRIPE_RATE_LIMIT_PER_ENDPOINT",
         "PAYONCE_STRIPE_RATE_LIMIT_TOTAL",
+        "PAYONCE_STRIPE_RECONCILER_SHARE",
         "PAYONCE_HEALTH_HOST",
         "PAYONCE_HEALTH_PORT",
     ),
@@ -32,6 +33,23 @@ SERVICE_SETTINGS: dict[str, tuple[str, ...]] = {
         "PAYONCE_FAUST_DATA_FOLDER",
         "PAYONCE_HEALTH_HOST",
         "PAYONCE_HEALTH_PORT",
+    ),
+    "reconciler": (
+        "PAYONCE_STRIPE_SECRET_KEY",
+        "PAYONCE_STRIPE_API_BASE",
+        "PAYONCE_STRIPE_RECONCILER_SHARE",
+        "PAYONCE_RECONCILE_INTERVAL_SECONDS",
+        "PAYONCE_RECONCILE_GRACE_SECONDS",
+        "PAYONCE_RECONCILE_ASKS_AFTER",
+        "PAYONCE_HEALTH_HOST",
+        "PAYONCE_HEALTH_PORT",
+    ),
+    "ops_console": (
+        "PAYONCE_OPS_HTTP_HOST",
+        "PAYONCE_OPS_HTTP_PORT",
+        "PAYONCE_OPERATORS_FILE",
+        "PAYONCE_REPLAY_RATE_PER_SECOND",
+        "PAYONCE_LINK_SECRETS",
     ),
 }
 SHARED_SETTINGS = ("PAYONCE_KAFKA_BOOTSTRAP_SERVERS", "PAYONCE_DATABASE_URL")
@@ -53,7 +71,7 @@ class Instance:
 
 def service_spec(instance: Instance, values: Mapping[str, str]) -> ProcessSpec:
     """Return how to run one process; of `values` it is given only the settings that its service names."""
-    own = {**values, "PAYONCE_HEALTH_PORT": str(instance.port)}
+    own = {**values, "PAYONCE_HEALTH_PORT": str(instance.port), "PAYONCE_OPS_HTTP_PORT": str(instance.port)}
     names = (*SHARED_SETTINGS, *SERVICE_SETTINGS[instance.service], "PAYONCE_LOG_LEVEL")
     settings = {name: own[name] for name in names if own.get(name)}
     return python_process(instance.name, f"services.{instance.service}", settings, instance.ready_url)

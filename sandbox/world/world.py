@@ -15,19 +15,28 @@ from payonce.adapters.kafka.topics import create_topics
 from payonce.adapters.migrations import upgrade
 from sandbox.stack import Stack
 from sandbox.stack.cache import Cache
-from sandbox.stack.ports import PortLease
+from sandbox.stack.ports import Detour, PortLease
 from sandbox.supervisor import Supervisor
 from sandbox.world.addresses import Addresses
 from sandbox.world.credentials import Credentials
 from sandbox.world.options import WorldOptions
 from sandbox.world.plan import make_plan
+from sandbox.world.ways import Ways
 
 
 class World:
     """Stack, simulator and services for as long as a `with` block. Blocking; not for several threads at once."""
 
-    def __init__(self, options: WorldOptions | None = None, on_progress: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        options: WorldOptions | None = None,
+        on_progress: Callable[[str], None] | None = None,
+        *,
+        detour: Detour | None = None,
+    ) -> None:
+        """Prepare it. A `detour` lies between services and Kafka, PostgreSQL and PSP, and between webhooks and API."""
         self.options = options or WorldOptions()
+        self._detour = detour
         self.credentials = Credentials()
         self.stack: Stack | None = None
         self._say = on_progress or (lambda _: None)
@@ -66,7 +75,13 @@ class World:
         bootstrap, database_url = self._start_stack()
         self._say("creating topics and tables")
         with ThreadPoolExecutor(2) as pool:
-            topics, tables = pool.submit(create_topics, bootstrap), pool.submit(upgrade, database_url)
+            topics = pool.submit(
+                create_topics,
+                bootstrap,
+                replication_factor=self.options.brokers,
+                min_insync_replicas=self.options.min_insync_replicas,
+            )
+            tables = pool.submit(upgrade, database_url)
             topics.result()
             tables.result()
         self._start_processes(bootstrap, database_url)
@@ -77,12 +92,24 @@ class World:
             return given.kafka_bootstrap_servers, given.database_url
         self._say("starting Kafka and PostgreSQL")
         self.stack = self._cleanup.enter_context(
-            Stack(brokers=given.brokers, on_progress=self._say, kafka_heap_mb=given.kafka_heap_mb)
+            Stack(
+                brokers=given.brokers,
+                on_progress=self._say,
+                kafka_heap_mb=given.kafka_heap_mb,
+                database_folder=given.database_folder,
+                detour=self._detour,
+            )
         )
         return (
             given.kafka_bootstrap_servers or self.stack.kafka.bootstrap,
             given.database_url or self.stack.database_url,
         )
+
+    def _ways(self) -> Ways:
+        if self._detour is None:
+            return Ways()
+        outside = self.stack.kafka.outside_bootstrap if self.stack else None
+        return Ways(self._detour, outside)
 
     def _start_processes(self, bootstrap: str, database_url: str) -> None:
         ports = PortLease(Cache.of_user())
@@ -92,6 +119,7 @@ class World:
             self.credentials,
             bootstrap=bootstrap,
             database_url=database_url,
+            ways=self._ways(),
             take_port=ports.take,
             folder=self._folder,
         )

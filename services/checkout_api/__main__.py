@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from payonce.adapters.clock import SystemClock
 from payonce.adapters.kafka.producer import KafkaProducer
 from payonce.adapters.kafka.topics import missing_topics
+from payonce.adapters.order_archive import OrderArchive
 from payonce.adapters.order_reads import OrderReads
 from payonce.adapters.order_watch import OrderWatch
 from payonce.adapters.stripe import BadSignature, verify_signature
@@ -74,10 +75,12 @@ async def serve(settings: CheckoutApiSettings) -> int:
     producer = KafkaProducer(settings.kafka_bootstrap_servers, client_id=SOURCE)
     await _check_topics(producer, settings.kafka_bootstrap_servers)
     reads, watch = OrderReads(settings.database_url), OrderWatch(settings.database_url)
+    archive = OrderArchive(settings.database_url)
     dependencies = Dependencies(
         producer=producer,
         broker=producer,
         reads=reads,
+        archive=archive,
         watch=watch,
         clock=clock,
         clients=clients,
@@ -96,6 +99,7 @@ async def serve(settings: CheckoutApiSettings) -> int:
         watching.cancel()
         await asyncio.wait((watching,))
         await reads.close()
+        await archive.close()
         await producer.close()
 
     def ended(watching: asyncio.Task[None]) -> None:

@@ -10,7 +10,18 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from services.checkout_api import checkout_page, health, orders, problems, return_page
+from services.checkout_api import (
+    asyncapi,
+    attempts,
+    checkout_page,
+    events,
+    health,
+    lists,
+    orders,
+    problems,
+    refunds,
+    return_page,
+)
 from services.checkout_api.bodies import BoundedJson
 from services.checkout_api.dependencies import Dependencies
 from services.checkout_api.observing import Observed
@@ -35,8 +46,9 @@ def create_api(dependencies: Dependencies, lifespan: Lifespan | None = None) -> 
     )
     api.state.dependencies = dependencies
     problems.install(api)
-    for router in (orders.router, checkout_page.router, return_page.router, health.router):
-        api.include_router(router)
+    for part in (orders, lists, attempts, refunds, events, checkout_page, return_page, health):
+        api.include_router(part.router)
+    api.include_router(asyncapi.router)
     _complete_openapi(api)
     return api
 

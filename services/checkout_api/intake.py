@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from payonce.domain.commands import RegisterPayment
+from payonce.domain.facts import FIRST_ATTEMPT
 from payonce.domain.money import MoneyError, check_amount, exponent
 from payonce.domain.terms import Terms, body_hash_of, order_id_of
 from services.checkout_api.clients import Client
@@ -10,8 +11,6 @@ from services.checkout_api.links import Links
 from services.checkout_api.origins import BadRedirect, check_redirect
 from services.checkout_api.payloads import PaymentOrderRequest
 from services.checkout_api.problems import wrong_field
-
-FIRST_ATTEMPT = 1
 
 
 def terms_of(request: PaymentOrderRequest, client: Client) -> Terms:
@@ -43,11 +42,33 @@ def terms_of(request: PaymentOrderRequest, client: Client) -> Terms:
 def first_command(
     terms: Terms, links: Links, *, issued_at: int, lifetime_seconds: int, api_version: str
 ) -> RegisterPayment:
-    """Return the command of the first attempt with everything the PSP request needs frozen into it."""
-    order_id, body_hash = order_id_of(terms.client_id, terms.reference), body_hash_of(terms)
+    """Return the command of the first attempt."""
+    return registration(
+        terms,
+        body_hash_of(terms),
+        FIRST_ATTEMPT,
+        links,
+        issued_at=issued_at,
+        lifetime_seconds=lifetime_seconds,
+        api_version=api_version,
+    )
+
+
+def registration(
+    terms: Terms,
+    body_hash: str,
+    attempt: int,
+    links: Links,
+    *,
+    issued_at: int,
+    lifetime_seconds: int,
+    api_version: str,
+) -> RegisterPayment:
+    """Return the command of an attempt with everything the PSP request needs frozen into it."""
+    order_id = order_id_of(terms.client_id, terms.reference)
     return RegisterPayment(
         order_id=order_id,
-        attempt=FIRST_ATTEMPT,
+        attempt=attempt,
         terms=terms,
         body_hash=body_hash,
         issued_at=issued_at,

@@ -1,7 +1,8 @@
-"""Limits that protect the service from its callers: a request rate per client, and waiting requests in total."""
+"""Limits that protect the service from its callers: a request rate per client, waiting requests, open streams."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,3 +52,25 @@ class WaitingRoom:
             yield True
         finally:
             self._free += 1
+
+
+class Streams:
+    """A bound on streams that are open at the same time: in total, and for each client, so that none takes them all."""
+
+    def __init__(self, in_total: int, per_client: int) -> None:
+        self._in_total = in_total
+        self._per_client = per_client
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def stream(self, client_id: str) -> Iterator[bool]:
+        """Yield whether one more may be opened; if so it is open for the time of the block."""
+        if self._open.total() >= self._in_total or self._open[client_id] >= self._per_client:
+            yield False
+            return
+        self._open[client_id] += 1
+        try:
+            yield True
+        finally:
+            self._open[client_id] -= 1
+            self._open += Counter()  # forgets clients that have none left

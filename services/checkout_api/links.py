@@ -5,12 +5,13 @@ Nothing here is stored: links stay valid as long as their order, and a secret is
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from payonce.domain.link_tokens import link_token
 
 #: Parameters that we add to a client's redirect URL; a redirect URL may not carry them itself.
 SIGNED_PARAMETERS = ("payment_order_id", "reference", "status", "amount", "currency", "time")
@@ -26,11 +27,11 @@ class Links:
 
     def token(self, order_id: str, body_hash: str) -> str:
         """Return `t`: who knows it has posted this body (or was sent by the one who did)."""
-        return _token(self.secrets[0], order_id, body_hash)
+        return link_token(self.secrets[0], order_id, body_hash)
 
     def opens(self, token: str, order_id: str, body_hash: str) -> bool:
         """Return whether `t` was made for this order and body, in constant time."""
-        candidates = [_token(secret, order_id, body_hash) for secret in self.secrets]
+        candidates = [link_token(secret, order_id, body_hash) for secret in self.secrets]
         return any([hmac.compare_digest(token.encode(), candidate.encode()) for candidate in candidates])  # noqa: C419
 
     def order(self, order_id: str) -> str:
@@ -64,8 +65,3 @@ def with_parameters(url: str, parameters: Sequence[tuple[str, str]]) -> str:
     parts = urlsplit(url)
     query = "&".join(filter(None, (parts.query, urlencode(parameters))))
     return urlunsplit(parts._replace(query=query))
-
-
-def _token(secret: bytes, order_id: str, body_hash: str) -> str:
-    digest = hmac.new(secret, order_id.encode() + b"\x00" + body_hash.encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter, Response
 
-import structlog
-from fastapi import APIRouter, Header, Query, Response
-
-from payonce.codec import outgoing
 from payonce.domain.commands import RegisterPayment
 from payonce.domain.order_row import OrderRow
-from payonce.domain.terms import order_id_of
-from payonce.ports import PublishFailed, StoreUnavailable
+from payonce.ports import StoreUnavailable
 from services.checkout_api.access import Reader, Writer
-from services.checkout_api.answers import RETRY_AFTER, Answer, answer_to_post, conflict, is_known, shown
-from services.checkout_api.clients import Client
-from services.checkout_api.dependencies import SOURCE, Dependencies, Parts
+from services.checkout_api.answers import Answer, answer_to_post, conflict, is_known
+from services.checkout_api.commanding import publish_command
+from services.checkout_api.dependencies import Dependencies, Parts
+from services.checkout_api.documents import WholePaymentOrder, whole_document
 from services.checkout_api.intake import first_command, terms_of
-from services.checkout_api.parameters import ORDER_ID, OrderId
-from services.checkout_api.payloads import PaymentOrder, PaymentOrderList, PaymentOrderRequest
+from services.checkout_api.owned import own_order, unknown_order
+from services.checkout_api.parameters import OrderId, Prefer, Trace
+from services.checkout_api.payloads import PaymentOrder, PaymentOrderRequest
 from services.checkout_api.preferences import preferred_wait
-from services.checkout_api.problems import Problem, documented, unavailable
-from services.checkout_api.publishing import publish_within
-from services.checkout_api.tracing import trace_headers
+from services.checkout_api.problems import documented
 
 router = APIRouter(prefix="/v1/payment-orders", tags=["payment orders"])
-log = structlog.get_logger()
 
 
 @router.post(
@@ -43,8 +37,8 @@ async def create_payment_order(
     body: PaymentOrderRequest,
     client: Writer,
     parts: Parts,
-    prefer: Annotated[str | None, Header(description="`wait=N`: hold the answer up to N <= 30 seconds")] = None,
-    traceparent: Annotated[str | None, Header()] = None,
+    prefer: Prefer = None,
+    trace: Trace = None,
 ) -> Response:
     """Place a payment order. Repeating the same body is harmless and gives the same order."""
     command = first_command(
@@ -57,7 +51,7 @@ async def create_payment_order(
     order = await _known(parts, command)
     _refuse_conflict(order, command)
     if not is_known(order, command.body_hash):
-        await _publish(parts, command, traceparent)
+        await publish_command(parts, command, trace)
     wait = preferred_wait(prefer)
     if wait is not None and not is_known(order, command.body_hash):
         order = await _outcome(parts, command, wait)
@@ -66,25 +60,13 @@ async def create_payment_order(
     return _respond(answer)
 
 
-@router.get("/{order_id}", response_model=PaymentOrder, responses=documented(401, 403, 404, 429, 503))
-async def get_payment_order(order_id: OrderId, client: Reader, parts: Parts) -> Response:
+@router.get("/{order_id}", response_model=WholePaymentOrder, responses=documented(401, 403, 404, 429, 503))
+async def get_payment_order(order_id: OrderId, client: Reader, parts: Parts) -> WholePaymentOrder:
     """Return one payment order. 404 with Retry-After: unknown, or so new that it is not in the database yet."""
-    document = await _shown_to(client, order_id, parts) if ORDER_ID.fullmatch(order_id) else None
+    document = whole_document(await own_order(client, order_id, parts), parts.links, now=parts.clock.now())
     if document is None:
-        raise Problem(404, "unknown_order", "you have no payment order with this id (yet)", headers=RETRY_AFTER)
-    return _respond(Answer(200, document))
-
-
-@router.get("", response_model=PaymentOrderList, responses=documented(401, 403, 422, 429, 503))
-async def list_payment_orders(
-    client: Reader,
-    parts: Parts,
-    reference: Annotated[str, Query(min_length=1, max_length=64, description="Your reference, exactly")],
-) -> Response:
-    """Return your payment order with this reference, if there is one."""
-    document = await _shown_to(client, order_id_of(client.id, reference), parts)
-    page = PaymentOrderList(data=[] if document is None else [document], has_more=False)
-    return Response(page.model_dump_json(), media_type="application/json")
+        raise unknown_order()
+    return document
 
 
 async def _known(parts: Dependencies, command: RegisterPayment) -> OrderRow | None:
@@ -102,25 +84,6 @@ async def _outcome(parts: Dependencies, command: RegisterPayment, seconds: int) 
         )
     except StoreUnavailable:
         return None  # accepted all the same: the command is in the log
-
-
-async def _publish(parts: Dependencies, command: RegisterPayment, traceparent: str | None) -> None:
-    record = outgoing(command, at=parts.clock.now(), source=SOURCE, headers=trace_headers(traceparent))
-    try:
-        await publish_within(parts.producer, record, parts.publish_seconds)
-    except PublishFailed as error:
-        log.warning("command_not_published", order_id=command.order_id, error=str(error))
-        raise unavailable("the log") from error
-
-
-async def _shown_to(client: Client, order_id: str, parts: Dependencies) -> PaymentOrder | None:
-    try:
-        order = await parts.orders.now(order_id)
-    except StoreUnavailable as error:
-        raise unavailable("the database") from error
-    if order is None or order.client_id != client.id:
-        return None
-    return shown(order, parts.links, now=parts.clock.now())
 
 
 def _refuse_conflict(order: OrderRow | None, command: RegisterPayment) -> None:

@@ -11,7 +11,7 @@ from payonce.domain.terms import PaymentMethod, PaymentType, Psp
 
 _EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$"
 #: Fits PostgreSQL's bigint and every JSON reader's integers; the PSP's own maximum is the PSP's to say.
-_LARGEST_AMOUNT = 999_999_999_999
+LARGEST_AMOUNT = 999_999_999_999
 
 
 def _printable(text: str) -> str:
@@ -43,7 +43,7 @@ class PaymentOrderRequest(BaseModel):
         min_length=1, max_length=64, description="Your own unique id of the order, printable characters"
     )
     amount: int = Field(
-        gt=0, le=_LARGEST_AMOUNT, description="Minor units of the currency as Stripe counts them: 1050 is 10.50 EUR"
+        gt=0, le=LARGEST_AMOUNT, description="Minor units of the currency as Stripe counts them: 1050 is 10.50 EUR"
     )
     currency: str = Field(pattern="^[A-Za-z]{3}$", description="ISO 4217 code, upper or lower case")
     payment_type: PaymentType = Field(description="SALE: once. RECC: a subscription (not offered yet)")
@@ -88,11 +88,3 @@ class PaymentOrder(BaseModel):
     version: int = Field(0, description="Grows with every change; 0: not in the database yet")
     created_at: int
     updated_at: int
-
-
-class PaymentOrderList(BaseModel):
-    """A page of payment orders."""
-
-    object: Literal["list"] = "list"
-    data: list[PaymentOrder]
-    has_more: bool

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from payonce.domain.order_row import OrderRow
+from payonce.domain.whole_order import OrderFilter, TimelineLine, WholeOrder
+
+#: How much of an order is read: its row, or all of it.
+Read_co = TypeVar("Read_co", covariant=True)
 
 
-class OrderReads(Protocol):
-    """Reads of payment_order."""
+class OrderReads(Protocol[Read_co]):
+    """Reads of single orders."""
 
-    async def order(self, order_id: str) -> OrderRow | None:
+    async def order(self, order_id: str) -> Read_co | None:
         """Return the order as it is committed now, None if it is not folded yet.
 
         Raises StoreUnavailable within a second or two when PostgreSQL does not answer.
+        """
+        ...
+
+
+class OrderArchive(OrderReads[WholeOrder], Protocol):
+    """Reads of whole orders, of lists of them, and of their timelines. Each raises StoreUnavailable as above."""
+
+    async def page(
+        self, client_id: str, wanted: OrderFilter, *, after: str | None, limit: int
+    ) -> Sequence[WholeOrder] | None:
+        """Return a client's orders, newest first, those `after` an order of that client if one is named.
+
+        None: there is no such order to go on from.
+        """
+        ...
+
+    async def timeline(self, order_id: str, *, after: str | None, limit: int) -> Sequence[TimelineLine] | None:
+        """Return what touched an order, oldest first, what came `after` an event of that order if one is named.
+
+        None: there is no such event to go on from.
         """
         ...
 

@@ -17,10 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from payonce import telemetry
 from payonce.codec import webhook_record
+from payonce.domain.psp_webhooks import record_key
 from payonce.ports import PublishFailed
 from services.checkout_api.bodies import read_body
 from services.checkout_api.dependencies import Dependencies
-from services.checkout_api.parameters import ORDER_ID
 from services.checkout_api.ports import SignatureCheck
 from services.checkout_api.problems import Problem, unavailable
 from services.checkout_api.publishing import publish_within
@@ -86,21 +86,6 @@ class WebhookDoor:
             raise unavailable("the log") from error
 
 
-def record_key(event: Mapping[str, Any]) -> str:
-    """Return the order id that the event's metadata names, else the id of the PSP's object.
-
-    The key only places the record, so that one object's events stay in order; whose event it is the fold decides. Pure.
-    """
-    subject = _mapping(_mapping(event.get("data")).get("object"))
-    details = _mapping(_mapping(subject.get("parent")).get("subscription_details"))
-    for holder in (subject, details):
-        named = _mapping(holder.get("metadata")).get("order_id")
-        if isinstance(named, str) and ORDER_ID.fullmatch(named):
-            return named
-    ids = (subject.get("id"), subject.get("payment_intent"), event.get("id"))
-    return next(found for found in ids if isinstance(found, str) and found)
-
-
 def _event(body: bytes) -> Mapping[str, Any]:
     try:
         event = orjson.loads(body)
@@ -117,7 +102,3 @@ def _signature(scope: Scope) -> str:
         if name == b"stripe-signature":
             return str(value.decode("latin-1"))
     return ""
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

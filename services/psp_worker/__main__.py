@@ -76,8 +76,9 @@ async def _serve(settings: PspWorkerSettings, partitions: int) -> Exit:
     ports = Ports(gateway, PostgresLedger(database_thread), producer, clock, last_poll_at, random.random)
     worker = assemble(
         ports,
-        # One endpoint is called, so the smaller limit is the one that counts.
-        limit_per_second=min(settings.stripe_rate_limit_per_endpoint, settings.stripe_rate_limit_total),
+        limit_per_second=settings.stripe_rate_limit_per_endpoint,
+        total_per_second=settings.stripe_rate_limit_total,
+        reserved_per_second=settings.stripe_reconciler_share,
         partitions=partitions,
         concurrency=settings.worker_concurrency,
     )

@@ -6,13 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from payonce.ports import Clock, Ledger, LogProducer, PaymentGateway
-from services.psp_worker.calling import Psp
-from services.psp_worker.commands import Commands
+from services.psp_worker.asking import Asking
+from services.psp_worker.cancelling import Canceller
+from services.psp_worker.closing import Closing
+from services.psp_worker.commands import Commands, Hands
 from services.psp_worker.holds import Holds
 from services.psp_worker.intake import Intake
-from services.psp_worker.pace import Pacer
+from services.psp_worker.pace import Limits, Pacer
 from services.psp_worker.patience import Patience, PatientLedger
+from services.psp_worker.psp import Psp
+from services.psp_worker.refreshing import Refresher
+from services.psp_worker.refunding import Refunder
 from services.psp_worker.registrar import Registrar
+from services.psp_worker.scans import Scans
+from services.psp_worker.settling import Settling
 from services.psp_worker.voice import Voice
 
 
@@ -38,18 +45,42 @@ class Worker:
     holds: Holds
 
 
-def assemble(ports: Ports, *, limit_per_second: float, partitions: int, concurrency: int) -> Worker:
-    """Return a worker that shares the PSP's limit with others by partitions. Call it inside the event loop."""
+def assemble(
+    ports: Ports,
+    *,
+    limit_per_second: float,
+    partitions: int,
+    concurrency: int,
+    total_per_second: float | None = None,
+    reserved_per_second: float = 0.0,
+) -> Worker:
+    """Return a worker that shares the PSP's limits with others by partitions. Call it inside the event loop.
+
+    `limit_per_second` is for each endpoint, `total_per_second` for all (None: the same), `reserved_per_second` the part
+    that others than workers use.
+    """
     holds = Holds()
     patience = Patience(holds, ports.clock, ports.jitter)
     ledger = PatientLedger(ports.ledger, patience)
-    pacer = Pacer(
-        ports.clock, limit_per_second=limit_per_second, partitions=partitions, last_poll_at=ports.last_poll_at
-    )
+    limits = Limits(limit_per_second, total_per_second or limit_per_second, reserved_per_second)
+    pacer = Pacer(ports.clock, limits=limits, partitions=partitions, last_poll_at=ports.last_poll_at)
     voice = Voice(ports.log, ports.clock, patience)
     psp = Psp(ports.gateway, ledger, pacer, holds, ports.clock, ports.jitter)
-    commands = Commands(Registrar(psp, voice), voice)
+    commands = Commands(_hands(psp, voice), voice)
     intake = Intake(
         commands.handle, ledger=ledger, holds=holds, pacer=pacer, clock=ports.clock, concurrency=concurrency
     )
     return Worker(intake, commands, pacer, holds)
+
+
+def _hands(psp: Psp, voice: Voice) -> Hands:
+    closing = Closing(psp)
+    scans = Scans(psp)
+    asking = Asking(psp, scans, closing)
+    settling = Settling(psp, asking, closing, voice)
+    return Hands(
+        registrar=Registrar(psp, voice, asking, closing, settling),
+        canceller=Canceller(psp, voice, settling),
+        refresher=Refresher(psp, voice, settling, closing, scans),
+        refunder=Refunder(psp, voice),
+    )

@@ -1,4 +1,4 @@
-"""Reasons to take nothing new: the PSP refuses our key, PostgreSQL is away, the log is away.
+"""Reasons to take nothing new: the PSP refuses our key or is away, PostgreSQL is away, the log is away.
 
 A hold never stops anything that runs; it makes the worker pause its partitions and go on polling.
 """
@@ -13,7 +13,7 @@ from typing import Literal
 
 from payonce.telemetry import worker_holds
 
-Cause = Literal["configuration", "database", "log"]
+Cause = Literal["configuration", "psp", "database", "log"]
 
 
 class Holds:

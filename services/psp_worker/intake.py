@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from payonce.ports import Clock, Ledger, Record, StoreUnavailable, TopicPartition
@@ -16,9 +17,9 @@ from services.psp_worker.holds import Holds
 from services.psp_worker.lanes import Lanes
 from services.psp_worker.offsets import OpenOffsets
 from services.psp_worker.pace import Pacer
-from services.psp_worker.registrar import Work
 from services.psp_worker.slots import Slot, Slots
-from services.psp_worker.timing import COMMIT_SECONDS, REVOKE_SECONDS
+from services.psp_worker.timing import COMMIT_SECONDS, REVOKE_SECONDS, STORE_SECONDS
+from services.psp_worker.work import Work
 
 #: A partition with so many open offsets is paused, and resumed at half of it.
 OPEN_OFFSETS_MAX = 5_000
@@ -34,6 +35,7 @@ class Assignment:
     offsets: OpenOffsets = field(default_factory=OpenOffsets)
     running: dict[asyncio.Task[None], Slot] = field(default_factory=dict)
     stored: int | None = None  # ledger_position as we last read or wrote it
+    kept: int | None = None  # what we have stored and given to the group; after a reset the two may be equal at first
     is_open: bool = False
     is_full: bool = False
 
@@ -106,7 +108,9 @@ class Intake:
     async def revoked(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         gone = self._forget(partitions)
         await self._end(gone, within_seconds=REVOKE_SECONDS)
-        await self._store(gone)
+        with suppress(TimeoutError):  # PostgreSQL is slow or away: what is not stored is not committed, and comes again
+            async with asyncio.timeout(STORE_SECONDS):
+                await self._store(gone)
         return {a.partition: a.stored for a in gone if a.stored is not None and a.stored == a.offsets.committable}
 
     async def lost(self, partitions: Sequence[TopicPartition]) -> None:
@@ -212,7 +216,7 @@ class Intake:
             moved = [
                 (assignment, next_offset)
                 for assignment in assignments
-                if (next_offset := assignment.offsets.committable) is not None and next_offset != assignment.stored
+                if (next_offset := assignment.offsets.committable) is not None and next_offset != assignment.kept
             ]
             offsets = {assignment.partition: next_offset for assignment, next_offset in moved}
             expected = {assignment.partition: assignment.stored for assignment, _ in moved}
@@ -223,7 +227,7 @@ class Intake:
             except StoreUnavailable:
                 return {}
             for assignment, next_offset in moved:
-                assignment.stored = next_offset
+                assignment.stored = assignment.kept = next_offset
             return offsets
 
     def _apply_pauses(self) -> None:

@@ -1,46 +1,36 @@
-"""From the PSP's answer to what is written and said: pure. The table of outcomes lives here and nowhere else."""
+"""What is written and said about a registration, once something is known about it: pure. Rows in, rows out.
+
+The table of outcomes lives here: which answer proves what, and when it is too late to call.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, cast
 
 from payonce.catalog import current_version
 from payonce.codec import decode_body, encode_body
 from payonce.dead_letters import Reason
-from payonce.domain.events import RegistrationFailed, RegistrationStuck, TokenEvent, TokenIssued
-from payonce.ports import GatewayFailure, Registered, Registration
-from services.psp_worker.timing import EXPIRY_NOTICE_SECONDS, KEY_LIFE_SECONDS, backoff_seconds
+from payonce.domain.events import (
+    FailureReason,
+    RefundRejected,
+    RegistrationFailed,
+    RegistrationStuck,
+    StuckReason,
+    TokenEvent,
+    TokenIssued,
+)
+from payonce.ports import GatewayFailure, RegistrationState, Session
+from payonce.ports import Registration as Row
+from services.psp_worker.timing import EXPIRY_NOTICE_SECONDS, KEY_LIFE_SECONDS
+
+#: How the proofs begin that only hold for what can be found: a session may still be born late.
+SCAN_PROOF: Final = "no session names this attempt, by a scan that began "
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """Write this row, then publish its outcome."""
-
-    row: Registration
-
-
-@dataclass(frozen=True, slots=True)
-class RetryAfter:
-    """The same key again after so many seconds. `slower`: the PSP asked us to call less often."""
-
-    seconds: float
-    slower: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitConfiguration:
-    """Our credentials are refused: take nothing more, try this same call again, tell a person."""
-
-    detail: str
-
-
-Verdict = Finish | RetryAfter | AwaitConfiguration
-
-
-def after_answer(row: Registration, answer: Registered) -> Finish:
+def with_token(row: Row, session: Session, request_id: str | None) -> Row:
     """Return the row with its session and the token to publish."""
-    session = answer.session
     token = TokenIssued(
         order_id=row.order_id,
         attempt=row.attempt,
@@ -51,66 +41,107 @@ def after_answer(row: Registration, answer: Registered) -> Finish:
         hosted_page_url=session.hosted_page_url,
         client_secret=session.client_secret,
         expires_at=session.expires_at,
-        psp_request_id=answer.request_id,
+        psp_request_id=request_id,
     )
-    return Finish(with_outcome(replace(row, state="open", session_id=session.session_id), token))
+    # A complete session is looked at more closely when somebody wants to know; until then it holds the order.
+    state: RegistrationState = "expired" if session.status == "expired" else "open"
+    return with_outcome(replace(row, state=state, session_id=session.session_id), token)
 
 
-def after_failure(
-    row: Registration, failure: GatewayFailure, *, first_try: bool, failures: int, jitter: float
-) -> Verdict:
-    """Return what a failed call means. `first_try`: no other request with this key can have been sent before it.
-
-    `failures` counts this one and those before it in a row; `jitter` is in 0..1.
-    """
-    match failure.kind:
-        case "transient" | "rate_limited":
-            return RetryAfter(backoff_seconds(failures, jitter), slower=failure.kind == "rate_limited")
-        case "configuration":
-            return AwaitConfiguration(f"HTTP {failure.http_status} {failure.code or ''}".rstrip())
-        case "permanent" if first_try:
-            return Finish(_refused(row, failure))
-        case "permanent":
-            return Finish(unknown_outcome(row, f"refused after an earlier try: {failure.detail}"))
-        case "mismatch" | "replayed_failure":
-            return Finish(unknown_outcome(row, failure.detail))
+def refused(row: Row, failure: GatewayFailure) -> Row:
+    """Return the row of an attempt whose first request was refused: that is the proof."""
+    proof = f"HTTP {failure.http_status} to the first request with this key, request {failure.request_id}"
+    code = f" ({failure.code})" if failure.code else ""
+    return _failed(row, "psp_refused", f"{failure.detail}{code}", proof)
 
 
-def instead_of_call(row: Registration, *, first_try: bool, now: float) -> Registration | None:
+def not_found(row: Row, *, began_after: float, now: float) -> Row:
+    """Return the row of an attempt that a scan did not find, which began so many seconds after the last try."""
+    proof = f"{SCAN_PROOF}{int(began_after)} s after the last try"
+    if _is_stale(row, now):
+        return _failed(row, "stale", "the session would expire too soon to be of use", proof)
+    return _failed(row, "not_found", "the PSP has not carried the registration out", proof)
+
+
+def instead_of_call(row: Row, *, first_try: bool, now: float) -> Row | None:
     """Return the row to write where it is too late to call, None while a call is allowed; `now` is unix seconds."""
-    stale = row.expires_at - now < EXPIRY_NOTICE_SECONDS
+    stale = _is_stale(row, now)
     if first_try:
-        return _stale(row) if stale else None
+        detail = "the session would expire too soon to be of use"
+        return _failed(row, "stale", detail, "no request was ever sent") if stale else None
     if now - row.first_try_at > KEY_LIFE_SECONDS:
-        return unknown_outcome(row, "the PSP may have forgotten the key of an earlier try")
-    return unknown_outcome(row, "the session would expire too soon to ask again") if stale else None
+        return unknown(row, "the PSP may have forgotten the key of an earlier try")
+    return unknown(row, "the session would expire too soon to ask again") if stale else None
 
 
-def unknown_outcome(row: Registration, detail: str) -> Registration:
-    """Return the row of which nobody knows whether a session exists. The one door where asking the PSP will enter."""
+def unknown(row: Row, detail: str, reason: StuckReason = "unknown_outcome") -> Row:
+    """Return the row of which nobody knows whether a session exists. Its key is never used again: the PSP is asked.
+
+    Its outcome is said only if asking does not help either (`retries_exhausted`).
+    """
     stuck = RegistrationStuck(
         order_id=row.order_id,
         attempt=row.attempt,
         body_hash=row.body_hash,
         command_id=row.command_id,
-        reason="unknown_outcome",
+        reason=reason,
         detail=detail,
     )
     return with_outcome(replace(row, state="unknown"), stuck)
 
 
-def with_outcome(row: Registration, outcome: TokenEvent) -> Registration:
+def state_of(session: Session) -> RegistrationState:
+    """Return what a session makes of the attempt that it belongs to.
+
+    Money that is on its way holds the order; a delayed payment that has failed sets it free.
+    """
+    if session.status != "complete":
+        return "open" if session.status == "open" else "expired"
+    has_failed = session.payment_intent_status in {"requires_payment_method", "canceled"}
+    return "failed" if session.payment_status == "unpaid" and has_failed else "used"
+
+
+def with_session(row: Row, session: Session) -> Row:
+    """Return the row as its session is now, with the proof where it cannot be paid any more. The token stays said."""
+    state = state_of(session)
+    proofs: Mapping[RegistrationState, str] = {
+        "expired": f"the PSP shows session {session.session_id} as expired",
+        "failed": f"the PSP shows the payment of session {session.session_id} as failed",
+    }
+    return replace(row, state=state, proof=proofs.get(state))
+
+
+def is_unresolved(row: Row) -> bool:
+    """Return whether it is open if the PSP has a session for this attempt."""
+    return row.state in {"calling", "unknown"}
+
+
+def may_be_born_late(row: Row) -> bool:
+    """Return whether a session of this attempt may appear after all, of which nobody was told."""
+    return (
+        row.session_id is None
+        and row.state in {"failed", "cancelled"}
+        and (row.state == "cancelled" or (row.proof or "").startswith(SCAN_PROOF))
+    )
+
+
+def with_outcome(row: Row, outcome: TokenEvent) -> Row:
     """Return the row with its outcome recorded, in the schema version that we write today."""
+    return replace(row, outcome_type=type_of(outcome), outcome_body=encode_body(outcome))
+
+
+def type_of(outcome: TokenEvent) -> str:
+    """Return the name and version under which an outcome is recorded."""
     name = type(outcome).__name__
-    return replace(row, outcome_type=f"{name}.v{current_version(name)}", outcome_body=encode_body(outcome))
+    return f"{name}.v{current_version(name)}"
 
 
-def recorded_outcome(row: Registration) -> TokenEvent:
+def recorded_outcome(outcome_type: str | None, outcome_body: bytes | None) -> TokenEvent:
     """Return the outcome that a settled row recorded. Raises Undecodable if the ledger was tampered with."""
-    assert row.outcome_type is not None, "a row that is not calling has an outcome"
-    assert row.outcome_body is not None, "a row that is not calling has an outcome"
-    name, _, version = row.outcome_type.partition(".v")
-    return cast("TokenEvent", decode_body(name, row.outcome_body, int(version)))
+    assert outcome_type is not None, "a settled row has an outcome"
+    assert outcome_body is not None, "a settled row has an outcome"
+    name, _, version = outcome_type.partition(".v")
+    return cast("TokenEvent", decode_body(name, outcome_body, int(version)))
 
 
 def dead_letter_reason(outcome: TokenEvent) -> Reason | None:
@@ -118,29 +149,23 @@ def dead_letter_reason(outcome: TokenEvent) -> Reason | None:
     match outcome:
         case RegistrationStuck(reason=reason):
             return reason
-        case RegistrationFailed(reason="psp_refused"):
+        case RegistrationFailed(reason="psp_refused") | RefundRejected(reason="psp_refused"):
             return "psp_refused"
         case _:
             return None
 
 
-def _refused(row: Registration, failure: GatewayFailure) -> Registration:
-    proof = f"HTTP {failure.http_status} to the first request with this key, request {failure.request_id}"
-    code = f" ({failure.code})" if failure.code else ""
-    return _failed(row, "psp_refused", f"{failure.detail}{code}", proof)
+def _is_stale(row: Row, now: float) -> bool:
+    return row.expires_at - now < EXPIRY_NOTICE_SECONDS
 
 
-def _stale(row: Registration) -> Registration:
-    return _failed(row, "stale", "the session would expire too soon to be of use", "no request was ever sent")
-
-
-def _failed(row: Registration, reason: str, detail: str, proof: str) -> Registration:
+def _failed(row: Row, reason: FailureReason, detail: str, proof: str) -> Row:
     failed = RegistrationFailed(
         order_id=row.order_id,
         attempt=row.attempt,
         body_hash=row.body_hash,
         command_id=row.command_id,
-        reason="psp_refused" if reason == "psp_refused" else "stale",
+        reason=reason,
         detail=detail,
         proof=proof,
     )

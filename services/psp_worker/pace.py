@@ -1,18 +1,36 @@
-"""How fast this worker may call the PSP: evenly spaced calls, a share of the limit by the partitions it holds.
+"""How fast this worker may call the PSP: evenly spaced calls, a share of the limits by the partitions it holds.
 
-All workers together stay under the limit in any one second, handovers included. Time comes from the Clock port only.
+All workers together, and the reconciler beside them, stay under every limit in any one second, handovers included: for
+each endpoint and for all of them. Time comes from the Clock port only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from payonce.ports import Clock
 from services.psp_worker.timing import POLL_FRESH_SECONDS, SHARE_DELAY_SECONDS
 
+#: What the PSP counts as one endpoint each; everything that is only read by its id is counted as one.
+Endpoint = Literal[
+    "sessions.create",
+    "sessions.expire",
+    "sessions.retrieve",
+    "sessions.list",
+    "refunds.create",
+    "refunds.list",
+    "reads",
+]
+#: The reconciler's endpoints, too.
+_SHARED: Final[frozenset[Endpoint]] = frozenset({"sessions.retrieve", "sessions.list", "reads"})
 #: Of the PSP's limit; the rest is for clocks, bunching on the way, and a worker frozen between check and send.
 _USED_SHARE = 0.8
+#: Of an endpoint's pace, for all that is no live registration or refund: scans, refreshes, replays.
+SPARE_SHARE = 0.25
 #: After a 429: half the pace, at most this slow, doubled again after each quiet spell.
 _SLOWEST_FACTOR = 0.1
 _QUIET_SECONDS = 10.0
@@ -21,21 +39,83 @@ _SAME_COMPLAINT_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.1
 
 
-class Pacer:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The PSP's limits in calls per second, and the part of them that the reconciler uses."""
+
+    per_endpoint: float
+    total: float
+    reserved: float = 0.0
+
+
+class _Gate:
+    """Evenly spaced departures under one limit."""
+
+    def __init__(self, limit: float, reserved: float, partitions: int, share: float = 1.0) -> None:
+        pace = max(limit * _USED_SHARE - reserved, limit * (1 - _USED_SHARE)) * share
+        self._pace_per_partition = pace / partitions
+        self._departures_per_partition = (limit - math.ceil(reserved)) / partitions
+        self._left_at: float | None = None
+
+    def rate(self, held: int) -> float:
+        """Return the calls per second for the holder of so many partitions.
+
+        Evenly spaced calls at a rate that is no whole number can be one more in some second. Where many workers hold
+        few partitions each, that one more counts: each stays within its part of the limit by itself.
+        """
+        pace, departures = held * self._pace_per_partition, math.floor(held * self._departures_per_partition)
+        return min(pace, departures) if departures >= 1 else pace
+
+    def opens_at(self, rate: float) -> float:
+        """Return when the next call may leave, monotonic seconds."""
+        return float("-inf") if self._left_at is None else self._left_at + 1 / rate
+
+    def left(self, now: float) -> None:
+        self._left_at = now
+
+
+class Lane:
     """One line of callers. Its head waits until a call is `due`, makes ready, and says that it has `left`."""
 
-    def __init__(
-        self, clock: Clock, *, limit_per_second: float, partitions: int, last_poll_at: Callable[[], float]
-    ) -> None:
+    def __init__(self, pacer: Pacer, gates: tuple[_Gate, ...]) -> None:
         self.line = asyncio.Lock()  # fair: first come, first called
+        self._pacer = pacer
+        self._gates = gates
+
+    async def due(self) -> None:
+        """Return when a call may leave at once. Only for the head of the line, which must then say `left`."""
+        await self._pacer.due(self._gates)
+
+    def left(self) -> None:
+        """Note that a call leaves now."""
+        self._pacer.left(self._gates)
+
+
+class Pacer:
+    """The lanes of this worker. What is spare waits in lanes of its own, so that nothing live stands behind it."""
+
+    def __init__(self, clock: Clock, *, limits: Limits, partitions: int, last_poll_at: Callable[[], float]) -> None:
         self._clock = clock
+        self._limits = limits
+        self._partitions = partitions
         self._last_poll_at = last_poll_at
-        self._rate_per_partition = limit_per_second * _USED_SHARE / partitions
         self._held = 0
         self._gained: tuple[float, int] | None = None  # (from when on, partitions held then)
-        self._left_at: float | None = None
         self._factor = 1.0
         self._slowed_at = float("-inf")
+        self._total = _Gate(limits.total, limits.reserved, partitions)
+        self._spare = _Gate(limits.per_endpoint, 0.0, partitions, SPARE_SHARE)
+        self._endpoints: dict[Endpoint, _Gate] = {}
+        self._lanes: dict[tuple[Endpoint, bool], Lane] = {}
+
+    def lane(self, endpoint: Endpoint, *, spare: bool) -> Lane:
+        """Return the line for an endpoint; `spare` for all that is no live registration or refund."""
+        if (endpoint, spare) not in self._lanes:
+            reserved = self._limits.reserved if endpoint in _SHARED else 0.0
+            gate = self._endpoints.setdefault(endpoint, _Gate(self._limits.per_endpoint, reserved, self._partitions))
+            gates = (gate, self._total, self._spare) if spare else (gate, self._total)
+            self._lanes[endpoint, spare] = Lane(self, gates)
+        return self._lanes[endpoint, spare]
 
     def hold(self, partitions: int) -> None:
         """Note how many partitions are held now: less counts at once, more after their former owners have stopped."""
@@ -51,28 +131,25 @@ class Pacer:
         self._factor = max(_SLOWEST_FACTOR, self._factor_at(now) / 2)
         self._slowed_at = now
 
-    def rate(self) -> float:
-        """Return the calls per second allowed now."""
-        now = self._clock.monotonic()
-        return self._held_at(now) * self._rate_per_partition * self._factor_at(now)
-
-    async def due(self) -> None:
-        """Return when a call may leave at once. Only for the head of the line, which must then say `left`."""
-        while (seconds := self._seconds_left()) > 0:
+    async def due(self, gates: tuple[_Gate, ...]) -> None:
+        """Return when all gates are open."""
+        while (seconds := self._seconds_left(gates)) > 0:
             await self._clock.sleep(seconds)
 
-    def left(self) -> None:
-        """Note that a call leaves now."""
-        self._left_at = self._clock.monotonic()
+    def left(self, gates: tuple[_Gate, ...]) -> None:
+        """Note that a call leaves through these gates now."""
+        now = self._clock.monotonic()
+        for gate in gates:
+            gate.left(now)
 
-    def _seconds_left(self) -> float:
-        now, rate = self._clock.monotonic(), self.rate()
-        if rate <= 0 or now - self._last_poll_at() > POLL_FRESH_SECONDS:
+    def _seconds_left(self, gates: tuple[_Gate, ...]) -> float:
+        now = self._clock.monotonic()
+        held, factor = self._held_at(now), self._factor_at(now)
+        if held <= 0 or now - self._last_poll_at() > POLL_FRESH_SECONDS:
             return _LOOK_AGAIN_SECONDS
-        if self._left_at is None:
-            return 0.0
+        opens_at = max(gate.opens_at(gate.rate(held) * factor) for gate in gates)
         # Look again now and then: a share gained meanwhile shortens the wait.
-        return min(self._left_at + 1 / rate - now, _LOOK_AGAIN_SECONDS)
+        return min(opens_at - now, _LOOK_AGAIN_SECONDS)
 
     def _held_at(self, now: float) -> int:
         if self._gained is not None and now >= self._gained[0]:

@@ -13,6 +13,8 @@ from payonce.ports import (
     Entered,
     Ledger,
     PublishFailed,
+    RefundEntry,
+    RefundState,
     Registration,
     RegistrationState,
     StoreUnavailable,
@@ -64,11 +66,23 @@ class PatientLedger:
         self._ledger = ledger
         self._patience = patience
 
+    async def rows(self, order_id: str) -> Mapping[int, Registration]:
+        return await self._patience.with_database(lambda: self._ledger.rows(order_id))
+
     async def enter(self, registration: Registration) -> Entered:
         return await self._patience.with_database(lambda: self._ledger.enter(registration))
 
     async def settle(self, registration: Registration, *, expected: Sequence[RegistrationState]) -> Registration | None:
         return await self._patience.with_database(lambda: self._ledger.settle(registration, expected=expected))
+
+    async def refund(self, order_id: str, refund_reference: str) -> RefundEntry | None:
+        return await self._patience.with_database(lambda: self._ledger.refund(order_id, refund_reference))
+
+    async def enter_refund(self, refund: RefundEntry) -> tuple[RefundEntry, bool]:
+        return await self._patience.with_database(lambda: self._ledger.enter_refund(refund))
+
+    async def settle_refund(self, refund: RefundEntry, *, expected: Sequence[RefundState]) -> RefundEntry | None:
+        return await self._patience.with_database(lambda: self._ledger.settle_refund(refund, expected=expected))
 
     async def positions(self) -> Mapping[TopicPartition, int]:
         return await self._patience.with_database(self._ledger.positions)

@@ -6,71 +6,145 @@ command finished. A crash between any two repeats the later ones and makes no se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from payonce.domain.commands import RegisterPayment
-from payonce.ports import Record, Registration
-from services.psp_worker.calling import Calling, Psp
+from payonce.ports import HOLDING_STATES, GatewayFailure, Registration
+from services.psp_worker import outcome
+from services.psp_worker.asking import Asking
+from services.psp_worker.caller import Caller, Stuck
+from services.psp_worker.calling import Calling
+from services.psp_worker.closing import Closing
 from services.psp_worker.exits import LedgerContradicted
-from services.psp_worker.outcome import dead_letter_reason, recorded_outcome
-from services.psp_worker.registration import Call, Enter, Reject, Repeat, decide, entry_for, is_suspect
+from services.psp_worker.pace import Endpoint
+from services.psp_worker.psp import Psp
+from services.psp_worker.registration import (
+    Ask,
+    Call,
+    Enter,
+    Reject,
+    Repeat,
+    Settle,
+    decide,
+    entry_for,
+    is_suspect,
+    rejected_entry,
+)
 from services.psp_worker.request import registration_request
-from services.psp_worker.slots import Slot
+from services.psp_worker.settling import Settling
 from services.psp_worker.voice import Voice
+from services.psp_worker.work import Work
 
-#: Another process can settle the holder between insert and reading, but not again and again.
+#: Other processes can settle the holder between insert and reading, but not again and again.
 _ENTRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A command on its way: the record, its place, and whether the group had passed its offset before."""
-
-    record: Record
-    slot: Slot
-    seen_before: bool
 
 
 class Registrar:
     """Carries out RegisterPayment. Any number at once, but one at a time per order."""
 
-    def __init__(self, psp: Psp, voice: Voice) -> None:
+    def __init__(self, psp: Psp, voice: Voice, asking: Asking, closing: Closing, settling: Settling) -> None:
         self._psp = psp
         self._voice = voice
+        self._asking = asking
+        self._settling = settling
+        self._errand = _Registration(psp, closing)
 
     async def register(self, command: RegisterPayment, work: Work) -> None:
         """Return when the command's outcome is durable in ledger and log. Idempotent.
 
-        Raises UnsupportedRegistration before anything is written, StoreRejected, LedgerContradicted.
+        Raises UnsupportedRegistration before anything is written, StoreRejected, GatewayFailure, LedgerContradicted,
+        and Stuck where the command's own row is not what is stuck.
         """
-        request = registration_request(command)
-        now = self._psp.clock.now()
-        suspect = is_suspect(command, now=now, seen_before=work.seen_before)
-        entry = entry_for(command, request, now=now, suspect=suspect)
+        with work.caller(self._psp, command.order_id, live=True) as caller:
+            try:
+                row = await self._row(command, work, caller)
+            except Stuck as stuck:
+                row = await self._left_to_people(command, str(stuck))
+        if row is not None:
+            await self._tell(row, work)
+
+    async def _row(self, command: RegisterPayment, work: Work, caller: Caller) -> Registration | None:
+        """Return the command's row with its outcome; None if it was rejected without one, and that is said."""
+        suspect = is_suspect(command, now=self._psp.clock.now(), seen_before=work.seen_before)
+        entry = entry_for(command, registration_request(command), now=self._psp.clock.now(), suspect=suspect)
         for _ in range(_ENTRIES):
             written_at = self._psp.clock.monotonic()
             entered = await self._psp.ledger.enter(entry)
-            match decide(entered, command, entry, suspect=suspect):
-                case Enter(other):
-                    entry = other
-                case Reject(outcome):
-                    return await self._voice.announce(outcome, cause=work.record)
+            match decide(entered, command, suspect=suspect):
+                case Enter():
+                    continue
+                case Settle(holder):
+                    holder = await self._settling.close(holder, caller, work.record, patient=False)
+                    if holder.state in HOLDING_STATES:
+                        entry = rejected_entry(entry, command, holder)
+                case Reject(rejection):
+                    await self._voice.announce(rejection, cause=work.record)
+                    return None
                 case Repeat(row):
-                    return await self._tell(row, work)
+                    return row
+                case Ask(row):
+                    return await self._asking.until_known(row, caller)
                 case Call(row, first_try):
                     written = written_at if entered.new else None
-                    calling = Calling(self._psp, row, work.slot, first_try=first_try, written_at=written)
-                    return await self._tell(await calling.until_settled(), work)
+                    return await self._answered(row, caller, first_try=first_try, written_at=written)
                 case other_decision:
                     assert_never(other_decision)
         raise LedgerContradicted(f"{command.order_id}/{command.attempt} can neither be entered nor refused")
 
+    async def _answered(
+        self, row: Registration, caller: Caller, *, first_try: bool, written_at: float | None
+    ) -> Registration:
+        calling = Calling(self._errand, caller, row, first_try=first_try, written_at=written_at)
+        return await self._asking.until_known(await calling.until_answered(), caller)
+
+    async def _left_to_people(self, command: RegisterPayment, detail: str) -> Registration:
+        """Record that the attempt is stuck, unless somebody has settled it meanwhile."""
+        row = (await self._psp.ledger.rows(command.order_id)).get(command.attempt)
+        if row is None or row.command_id != command.command_id:
+            raise Stuck(detail)
+        if not outcome.is_unresolved(row):
+            return row
+        return await self._errand.write(outcome.unknown(row, detail, "retries_exhausted"))
+
     async def _tell(self, row: Registration, work: Work) -> None:
-        outcome = recorded_outcome(row)
-        await self._voice.announce(outcome, cause=work.record)
-        reason = dead_letter_reason(outcome)
-        is_replay = work.record.header("replay-for") is not None
+        said = outcome.recorded_outcome(row.outcome_type, row.outcome_body)
+        await self._voice.announce(said, cause=work.record)
+        reason = outcome.dead_letter_reason(said)
         # What ops replays is done with, once the row is final; only what is still unknown goes back to them.
-        if reason is not None and (row.state == "unknown" or not is_replay):
-            await self._voice.set_aside(work.record, reason=reason, error=getattr(outcome, "detail", reason))
+        if reason is not None and (row.state == "unknown" or not work.is_replay):
+            await self._voice.set_aside(work.record, reason=reason, error=getattr(said, "detail", reason))
+
+
+class _Registration:
+    """The errand that makes a session."""
+
+    endpoint: Endpoint = "sessions.create"
+
+    def __init__(self, psp: Psp, closing: Closing) -> None:
+        self._psp = psp
+        self._closing = closing
+
+    async def send(self, row: Registration) -> Registration:
+        answer = await self._psp.gateway.register(
+            row.request, idempotency_key=row.idempotency_key, api_version=row.api_version
+        )
+        return outcome.with_token(row, answer.session, answer.request_id)
+
+    async def write(self, row: Registration) -> Registration:
+        is_try = row.state == "calling"
+        stored = await self._psp.ledger.settle(row, expected=("calling",) if is_try else ("calling", "unknown"))
+        if stored is None:
+            raise LedgerContradicted(f"the row of {row.order_id}/{row.attempt} is gone")
+        return stored
+
+    async def contradicted(self, row: Registration, stored: Registration, caller: Caller) -> None:
+        await self._closing.close_if_unknown(row, stored, caller)
+
+    def too_late(self, row: Registration, *, first_try: bool, now: float) -> Registration | None:
+        return outcome.instead_of_call(row, first_try=first_try, now=now)
+
+    def refused(self, row: Registration, failure: GatewayFailure) -> Registration:
+        return outcome.refused(row, failure)
+
+    def unknown(self, row: Registration, detail: str) -> Registration:
+        return outcome.unknown(row, detail)

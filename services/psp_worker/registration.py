@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from payonce.domain.commands import RegisterPayment
+from payonce.domain.commands import RefundPayment, RegisterPayment
 from payonce.domain.events import CommandRejected, RejectionReason
 from payonce.ports import HOLDING_STATES, Entered, Registration
 from services.psp_worker.outcome import instead_of_call, with_outcome
@@ -23,6 +23,20 @@ class Call:
 
     row: Registration
     first_try: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Nobody knows what the requests with this key did: ask the PSP, make no call."""
+
+    row: Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Another attempt holds the order: see to it that it cannot be paid, then ask the ledger again."""
+
+    holder: Registration
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +55,13 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """Ask the ledger again, with this entry."""
-
-    entry: Registration
+    """The holder was settled between the insert and the reading: ask the ledger again."""
 
 
-Decision = Call | Repeat | Reject | Enter
+Decision = Call | Ask | Settle | Repeat | Reject | Enter
 
 
-def is_suspect(command: RegisterPayment, *, now: float, seen_before: bool) -> bool:
+def is_suspect(command: RegisterPayment | RefundPayment, *, now: float, seen_before: bool) -> bool:
     """Return whether an earlier ledger may have known a command that ours does not; `now` is unix seconds.
 
     `seen_before`: the group had already passed it, so the database came back from an older backup, or offsets were
@@ -78,16 +90,18 @@ def entry_for(command: RegisterPayment, request: Mapping[str, Any], *, now: floa
     return instead_of_call(row, first_try=not suspect, now=now) or row
 
 
-def decide(entered: Entered, command: RegisterPayment, entry: Registration, *, suspect: bool) -> Decision:
-    """Return what the command asks for now. `entry` is what the ledger was asked to enter."""
+def decide(entered: Entered, command: RegisterPayment, *, suspect: bool) -> Decision:
+    """Return what the command asks for now."""
     row = entered.rows.get(command.attempt)
     if row is None:
-        return _without_row(entered.rows, command, entry)
+        return _without_row(entered.rows, command)
+    if row.state == "cancelled":  # perhaps before the first command came: whatever it carries
+        return Repeat(row)
     if row.body_hash != command.body_hash:
         return Reject(rejection(command, "body_mismatch", f"attempt {command.attempt} carries another body"))
     if row.state == "calling":
         return Call(row, first_try=entered.new and not suspect)
-    return Repeat(row)
+    return Ask(row) if row.state == "unknown" else Repeat(row)
 
 
 def rejection(command: RegisterPayment, reason: RejectionReason, detail: str) -> CommandRejected:
@@ -103,15 +117,16 @@ def rejection(command: RegisterPayment, reason: RejectionReason, detail: str) ->
     )
 
 
-def _without_row(rows: Mapping[int, Registration], command: RegisterPayment, entry: Registration) -> Decision:
+def rejected_entry(entry: Registration, command: RegisterPayment, holder: Registration) -> Registration:
+    """Return the row of an attempt that another one keeps out. A row, so that it stays rejected when that has gone."""
+    reason: RejectionReason = "order_used" if holder.state == "used" else "previous_unresolved"
+    outcome = rejection(command, reason, f"attempt {holder.attempt} holds the order")
+    return with_outcome(replace(entry, state="rejected", proof=None), outcome)
+
+
+def _without_row(rows: Mapping[int, Registration], command: RegisterPayment) -> Decision:
     if command.attempt != max(rows, default=0) + 1:
         detail = f"attempt {command.attempt} does not follow the order's latest attempt"
         return Reject(rejection(command, "attempt_out_of_order", detail))
     holder = next((row for row in rows.values() if row.state in HOLDING_STATES), None)
-    if holder is None:  # the holder was settled between the insert and the reading: ask again
-        return Enter(entry)
-    # Settling the previous attempt at the PSP enters here; until then it holds the order. The rejection is a row, so
-    # that it stays a rejection when the holder has gone.
-    reason: RejectionReason = "order_used" if holder.state == "used" else "previous_unresolved"
-    outcome = rejection(command, reason, f"attempt {holder.attempt} holds the order")
-    return Enter(with_outcome(replace(entry, state="rejected", proof=None), outcome))
+    return Enter() if holder is None else Settle(holder)

@@ -13,9 +13,17 @@ BACKOFF_FIRST_SECONDS = 0.5
 BACKOFF_LONGEST_SECONDS = 30.0
 #: Between two tries of the one call that finds out whether our credentials work again.
 CONFIGURATION_RETRY_SECONDS = 30.0
+#: A scan that began five minutes after the last try left proves that it made nothing; it left so long after its write.
+PROOF_AFTER_SECONDS = 300.0 + CALL_WITHIN_SECONDS
+#: How far the PSP's clock may be from ours.
+CLOCK_SKEW_SECONDS = 60
+#: One order that keeps failing for so long while others succeed is left to people.
+STUCK_SECONDS = 600.0
 #: How long running calls may finish when partitions are taken away, and when the process is asked to stop.
 REVOKE_SECONDS = 5.0
 STOP_SECONDS = 8.0
+#: How long a rebalance waits for PostgreSQL to store where we are.
+STORE_SECONDS = 3.0
 #: Between two commits of finished offsets.
 COMMIT_SECONDS = 0.5
 #: A gained partition's share of the pace starts after its former owner has surely stopped calling.

@@ -6,6 +6,8 @@ Settings come from the environment; exit codes are in `exit_codes`.
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import os
 import signal
 import sys
@@ -31,12 +33,19 @@ from services.status_processor.watchdog import Watchdog
 log = structlog.get_logger()
 
 _STOP_SECONDS = 20.0
+#: They tell every start of every part of theirs; what matters of it we say ourselves.
+_TALKATIVE = ("faust", "mode", "aiokafka")
+#: Thousands of buffered messages live at once and none is part of a cycle: look at them less often.
+_GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def main() -> int:
     """Run the process; return its exit code."""
     settings = StatusProcessorSettings()
     telemetry.configure_logging(GROUP, level=settings.log_level, json_lines=settings.log_format == "json")
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    gc.set_threshold(*_GC_THRESHOLDS)
     refusal = _refusal(settings)
     return refusal if refusal is not None else asyncio.run(_run(settings))
 
@@ -60,8 +69,6 @@ async def _run(settings: StatusProcessorSettings) -> ExitCode:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    import gc
-    gc.set_threshold(50_000, 20, 100)
     process = Process(settings)
     reason = await process.run(stopping)
     code = exit_code_of(reason)

@@ -66,14 +66,16 @@ class FaustShell:
         """Let the batch in progress commit, so that the next owner of its partitions reads the positions it wrote."""
         if not await self.batches.wait_until_idle(_BEFORE_REVOCATION_SECONDS):
             log.warning("a batch is still in progress at a revocation", waited_seconds=_BEFORE_REVOCATION_SECONDS)
+        self._fold.revoked()
 
     async def places_behind(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """Return where to start the partitions whose rows are behind Kafka's offsets."""
         try:
             behind = await self._fold.assigned({_place(tp): offset for tp, offset in committed.items()})
         except StoreUnavailable as error:
-            log.warning("positions are read later", error=str(error))
+            log.warning("assigned; the positions are read later", partitions=len(committed), error=str(error))
             return {}
+        log.info("assigned", partitions=len(committed), generation=self.generation)
         if behind:
             log.warning("the database is behind Kafka: reading again from its positions", partitions=len(behind))
         return {tp: behind[_place(tp)] for tp in committed if _place(tp) in behind}
@@ -88,10 +90,9 @@ class FaustShell:
     def measure_lag(self) -> None:
         """Set the lag of each topic from the partitions that we hold."""
         lags = dict.fromkeys(topics_read_by(GROUP), 0)
+        ends = self.app.monitor.tp_end_offsets
         for tp in self.app.consumer.assignment():
-            end = self.app.consumer.highwater(tp)
-            if end is not None:
-                lags[tp.topic] += max(0, end - self._fold.next_offset(_place(tp)))
+            lags[tp.topic] += max(0, ends.get(tp, 0) - self._fold.next_offset(_place(tp)))
         for topic, lag in lags.items():
             telemetry.fold_lag_records.labels(topic).set(lag)
 

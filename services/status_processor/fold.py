@@ -26,6 +26,9 @@ from services.status_processor.transaction import Outcome, fold_entries
 
 #: PSP ids that one sweep looks up; what is left over waits for the next one.
 SWEEP_LIMIT = 500
+#: So long an event waits for its order.
+WAITING_LIMIT_SECONDS = 24 * 3_600
+_VAIN = "no order of ours is known to which this belongs, and the PSP could not say in a day"
 
 
 class Fold:
@@ -70,10 +73,11 @@ class Fold:
     async def sweep(self) -> FoldResult:
         """Look up the waiting events whose PSP ids have become known (two workers may have crossed). Idempotent.
 
+        It also notices a database that was restored behind our back, even while nothing arrives.
         One process sweeps at a time, others return at once. Raises StoreUnavailable, PublishFailed or PositionMoved.
         """
         async with self._turn:
-            await self._positions.settle(self._store)
+            await self._positions.check(self._store)
             tally = Tally()
             known: Sequence[str] = ()
             try:
@@ -83,6 +87,7 @@ class Fold:
                 tally.add(outcome)
             except StoreRejected:
                 await self._look_again(known, tally)
+            await self._give_up(tally)
             return await self._finish(tally)
 
     async def assigned(self, committed: Mapping[TopicPartition, int | None]) -> Mapping[TopicPartition, int]:
@@ -96,6 +101,10 @@ class Fold:
             stored = await self._store.positions()
             self._positions.start(stored)
             return places_behind(stored, committed)
+
+    def revoked(self) -> None:
+        """Note that our partitions go to others, whose positions are not ours to compare."""
+        self._positions.release()
 
     def next_offset(self, place: TopicPartition) -> int:
         """Return how far this partition is folded, as far as this process knows."""
@@ -177,6 +186,15 @@ class Fold:
             events = await transaction.parked_for([reference])
             buried = [Unfoldable(event.record, "rejected_by_database", str(error)) for event in events]
             await self.bury(buried)
+        tally.buried.extend(buried)
+
+    async def _give_up(self, tally: Tally) -> None:
+        """End the waiting for what is not ours, and for what nobody could place in a day: that is for people."""
+        async with self._store.transaction() as transaction:
+            tally.foreign += await transaction.drop_foreign(SWEEP_LIMIT)
+            overdue = await transaction.take_overdue(WAITING_LIMIT_SECONDS, SWEEP_LIMIT)
+            buried = [Unfoldable(event.record, "unresolved", _VAIN) for event in overdue]
+            await self.bury(buried)  # before the transaction ends, which deletes their rows
         tally.buried.extend(buried)
 
     async def _finish(self, tally: Tally) -> FoldResult:

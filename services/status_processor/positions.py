@@ -35,6 +35,7 @@ class Positions:
         self._is_read = False
         #: Ours to compare: other processes move the positions of their partitions all the time.
         self._written: set[TopicPartition] = set()
+        self._assigned: set[TopicPartition] = set()
         self._in_doubt: Mapping[TopicPartition, int] | None = None
         self._committed: Mapping[TopicPartition, int | None] = {}
 
@@ -47,6 +48,12 @@ class Positions:
     def forget(self, committed: Mapping[TopicPartition, int | None]) -> None:
         """Read again before the next step: an assignment that begins at `committed`, but PostgreSQL is away."""
         self._is_read, self._in_doubt, self._committed = False, None, committed
+        self._assigned = set(committed)
+
+    def release(self) -> None:
+        """Compare nothing until the next assignment: our partitions' next owners may write already."""
+        self._written.clear()
+        self._assigned.clear()
 
     def next_offset(self, place: TopicPartition) -> int:
         """Return how far this partition is folded, as far as we know."""
@@ -80,8 +87,13 @@ class Positions:
             raise PositionMoved(f"the rows are behind the offsets that we began at: {lost}")
         self.start(stored)
 
+    async def check(self, store: FoldStore) -> None:
+        """Notice a restored database where nothing arrives, too. Raises PositionMoved or StoreUnavailable."""
+        await self.settle(store)
+        self._compare(await store.positions(), {})
+
     def _compare(self, stored: Mapping[TopicPartition, int], in_doubt: Mapping[TopicPartition, int]) -> None:
-        for place in sorted(self._written.union(in_doubt)):
-            now = stored.get(place)
-            if now != self._held.get(place) and now != in_doubt.get(place):
-                raise PositionMoved(f"{place.topic}/{place.partition}: stored {now}, left {self._held.get(place)}")
+        for place in sorted(self._written.union(in_doubt, self._assigned)):
+            now, left = stored.get(place), self._held.get(place)
+            if now not in {left, in_doubt.get(place, left)}:
+                raise PositionMoved(f"{place.topic}/{place.partition}: stored {now}, left {left}")

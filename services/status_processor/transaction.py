@@ -60,8 +60,8 @@ async def fold_entries(
     merged = merge_into(stored, [*addressed, *released])
     await transaction.save(merged.changes, merged.references)
     await transaction.record(merged.timeline)
-    waiting = [each for each in unknown if each.may_wait] + homeless
-    parked = [ParkedEvent(each.event_id, tuple(each.references), each.record) for each in waiting]
+    unknown += homeless
+    parked = [_parked(each) for each in unknown if each.may_wait]
     await transaction.park(parked)
     return Outcome(
         effects=Counter((line.event_type, line.effect) for line in merged.timeline),
@@ -71,6 +71,10 @@ async def fold_entries(
         released=len(released),
         buried=buried,
     )
+
+
+def _parked(entry: Entry) -> ParkedEvent:
+    return ParkedEvent(entry.event_id, tuple(entry.references), entry.record)
 
 
 async def _release(

@@ -55,7 +55,7 @@ TABLES = "payment_order, payment_event, psp_reference, unresolved_event, fold_po
 
 @pytest.fixture(scope="module", params=["fake", pytest.param("postgres", marks=pytest.mark.stack)])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which store is asked."""
+    """Name the store."""
     return str(request.param)
 
 
@@ -164,7 +164,6 @@ async def test_a_waiting_event_is_taken_by_any_of_its_ids_as_it_was_read(store: 
     async with store.transaction() as transaction:
         taken = await transaction.parked_for(["pi_1", "unknown"])
         again = await transaction.parked_for(["re_1"])
-
     assert [event.event_id for event in taken] == ["evt_1", "evt_2"]
     assert sorted(taken[1].references) == ["pi_1", "re_1"]
     assert taken[1].record == parked("evt_2").record
@@ -199,8 +198,8 @@ async def test_a_rollback_keeps_the_event_waiting(store: FoldStore) -> None:
 
 async def test_parking_again_keeps_one_and_the_newer(store: FoldStore) -> None:
     async with store.transaction() as transaction:
-        await transaction.park([parked("evt_1", "pi_wrong")])
-        await transaction.park([parked("evt_1", "pi_right")])
+        for psp_id in ("pi_wrong", "pi_right"):
+            await transaction.park([parked("evt_1", psp_id)])
 
     async with store.transaction() as transaction:
         assert list(await transaction.parked_for(["pi_wrong"])) == []

@@ -161,6 +161,19 @@ def test_months_go_over_the_year() -> None:
     assert found[1][2] == found[2][1] == datetime(2027, 1, 1, tzinfo=UTC)
 
 
+async def test_a_chore_of_the_same_process_waits_for_the_open_transaction(stores: list[PostgresFoldStore]) -> None:
+    """Both run in one thread: without turns the chore would block it, waiting for a lock of the transaction."""
+    store = stores[0]
+    async with store.transaction() as transaction:
+        await transaction.record([TimelineEntry("evt_1", "T", 1, FIRST, ("t", 0, 0), "applied", None)])
+        chore = asyncio.create_task(store.make_months(ahead=30))
+        await asyncio.sleep(0)
+        await transaction.orders_of(["pi_1"])
+        assert not chore.done()
+
+    assert len(await chore) > 0
+
+
 async def test_a_database_that_is_away_is_said_so() -> None:
     store = PostgresFoldStore(Database("postgresql+psycopg2://nobody@127.0.0.1:1/none", application_name="away"))
 

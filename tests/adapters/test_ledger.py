@@ -16,6 +16,8 @@ from payonce.ports import (
     HOLDING_STATES,
     Ledger,
     PositionMoved,
+    RefundEntry,
+    RefundState,
     Registration,
     RegistrationState,
     StoreRejected,
@@ -169,6 +171,64 @@ async def test_positions_are_stored_and_move_only_from_where_they_were(ledger: L
     positions = await ledger.positions()
 
     assert (positions[first], positions[second]) == (9, 7)
+
+
+async def test_the_rows_of_an_order_are_read_without_entering_anything(ledger: Ledger) -> None:
+    name = order()
+    assert await ledger.rows(name) == {}
+    await ledger.enter(row(name, state="failed"))
+    await ledger.enter(row(name, 2))
+
+    assert await ledger.rows(name) == {1: row(name, state="failed"), 2: row(name, 2)}
+
+
+def refund(order_id: str, reference: str = "r-1", **changes: object) -> RefundEntry:
+    entry = RefundEntry(
+        order_id=order_id,
+        refund_reference=reference,
+        command_id="cmd_1",
+        payment=None,
+        amount=500,
+        payment_intent="pi_1",
+        idempotency_key=f"{order_id}:refund:{reference}",
+        api_version="2026-10-28.endive",
+        request={"z": 1, "a": {"n": [1, "x", None]}},
+        first_try_at=1_900_000_000.125,
+        last_try_at=1_900_000_000.125,
+    )
+    return replace(entry, **changes)  # type: ignore[arg-type]
+
+
+async def test_a_refund_is_entered_once_and_read_back_as_it_was(ledger: Ledger) -> None:
+    entry = refund(order())
+    assert await ledger.refund(entry.order_id, "r-1") is None
+
+    assert await ledger.enter_refund(entry) == (entry, True)
+    assert await ledger.enter_refund(replace(entry, amount=1)) == (entry, False)
+    assert await ledger.refund(entry.order_id, "r-1") == entry
+    other, new = await ledger.enter_refund(refund(entry.order_id, "r-2"))
+    assert (other.refund_reference, new) == ("r-2", True)
+    assert list(entry.request) == list(other.request), "every try sends the same bytes"
+
+
+REFUND_STATES: tuple[RefundState, ...] = ("calling", "unknown", "accepted", "rejected")
+
+
+@pytest.mark.parametrize("state", REFUND_STATES)
+async def test_settling_a_refund_writes_only_over_an_expected_state(ledger: Ledger, state: RefundState) -> None:
+    outcome: dict[str, object] = {"outcome_type": "RefundAccepted.v1", "outcome_body": b"{}\xff", "refund_id": "re_1"}
+    before = refund(order(), "r-1", **({"state": state} | ({} if state in ("calling", "unknown") else outcome)))
+    await ledger.enter_refund(before)
+    answer = replace(before, state="accepted", last_try_at=1_900_000_009.5, proof="p", **outcome)  # type: ignore[arg-type]
+    changed = replace(answer, request={}, amount=1, idempotency_key="x", first_try_at=0.0)
+    stored = await ledger.settle_refund(changed, expected=("calling", "unknown"))
+
+    assert stored == (answer if state in ("calling", "unknown") else before)
+    assert await ledger.refund(before.order_id, "r-1") == stored
+
+
+async def test_settling_a_refund_that_is_gone_says_so(ledger: Ledger) -> None:
+    assert await ledger.settle_refund(refund(order()), expected=("calling",)) is None
 
 
 @pytest.mark.stack

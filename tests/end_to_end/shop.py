@@ -81,6 +81,25 @@ class Shop:
         order: dict[str, Any] = answer.json()
         return order
 
+    def command(
+        self, order_id: str, verb: str, body: Mapping[str, Any] | None = None, *, wait: int = 0
+    ) -> httpx.Response:
+        """Send a command about an order: attempts, cancel or refunds."""
+        headers = {"Authorization": f"Bearer {self.addresses.api_key}"}
+        if wait:
+            headers["Prefer"] = f"wait={wait}"
+        return self._http.post(
+            f"{self.addresses.api_url}/v1/payment-orders/{order_id}/{verb}", json=body, headers=headers
+        )
+
+    def read(self, path: str) -> dict[str, Any]:
+        """What the API tells under its prefix for payment orders."""
+        headers = {"Authorization": f"Bearer {self.addresses.api_key}"}
+        answer = self._http.get(f"{self.addresses.api_url}/v1/payment-orders{path}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
     def order(self, order_id: str) -> dict[str, Any]:
         """The order as the API tells it; empty while it is not known or the API is away."""
         headers = {"Authorization": f"Bearer {self.addresses.api_key}"}
@@ -118,6 +137,10 @@ class Shop:
     def pay(self, order: Mapping[str, Any], **how: Any) -> None:
         self.control("POST", f"/sessions/{session_id(order)}/pay", {"method": "card", **how})
 
+    def open_sessions_of(self, order_id: str) -> int:
+        """How many sessions of the order can still be paid at the PSP."""
+        return int(self.control("GET", "/stats")["open_sessions_per_order"].get(order_id, 0))
+
     def sessions_of(self, order_id: str) -> int:
         """How many sessions the PSP holds for the order."""
         return int(self.control("GET", "/stats")["sessions_per_order"].get(order_id, 0))
@@ -143,6 +166,14 @@ class Shop:
             found = connection.execute(text("SELECT * FROM payment_order WHERE order_id = :id"), {"id": order_id})
             row = found.mappings().first()
             return dict(row) if row else {}
+
+    def rows(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(statement), parameters).mappings()]
+
+    def execute(self, statement: str, **parameters: Any) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(text(statement), parameters)
 
     def log_size(self) -> int:
         """Records in all topics together."""

@@ -18,7 +18,7 @@ from services.checkout_api.app import create_app
 from services.checkout_api.clients import Clients, key_hash, read_clients
 from services.checkout_api.dependencies import Dependencies
 from services.checkout_api.links import Links
-from tests.fakes.order_reads import FakeOrders
+from tests.fakes.order_reads import FakeArchive, FakeOrders
 from tests.fakes.producer import FakeProducer
 from tests.fakes.virtual_clock import VirtualClock
 
@@ -79,12 +79,14 @@ class World:
     def __init__(self, *, webhook_secrets: tuple[str, ...] = WEBHOOK_SECRETS) -> None:
         self.producer = FakeProducer()
         self.orders = FakeOrders()
+        self.archive = FakeArchive(self.orders)
         self.clock = VirtualClock()
         self.links = Links("https://pay.example", (b"link-secret", b"old-link-secret"))
         self.dependencies = Dependencies(
             producer=self.producer,
             broker=self.producer,
             reads=self.orders,
+            archive=self.archive,
             watch=self.orders,
             clock=self.clock,
             clients=StaticClients(),

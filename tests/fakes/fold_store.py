@@ -33,6 +33,7 @@ class Tables:
     timeline: dict[tuple[str, int], TimelineEntry] = field(default_factory=dict)
     references: dict[str, Reference] = field(default_factory=dict)
     parked: dict[str, ParkedEvent] = field(default_factory=dict)
+    parked_at_ms: dict[str, int] = field(default_factory=dict)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     outbox: list[OutboxRow] = field(default_factory=list)
     last_outbox_id: int = 0
@@ -52,6 +53,8 @@ class FakeFoldStore:
     #: Facts that contain this text are refused, as a value too large for its column would be.
     unstorable: str = "\\u0000"
     notified: list[tuple[str, ...]] = field(default_factory=list)
+    #: What the reconciler has found to be another app's.
+    foreign: set[str] = field(default_factory=set)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @asynccontextmanager
@@ -123,12 +126,33 @@ class FakeFoldTransaction:
         await self._call("park")
         for event in events:
             references = tuple(sorted(event.references))
+            if event.event_id not in self.tables.parked:
+                self.tables.parked_at_ms[event.event_id] = self._store.clock_ms()
             self.tables.parked[event.event_id] = ParkedEvent(event.event_id, references, event.record)
 
     async def resolvable(self, limit: int) -> Sequence[str]:
         await self._call("resolvable")
         named = {each for event in self.tables.parked.values() for each in event.references}
         return sorted(named & self.tables.references.keys())[:limit]
+
+    async def drop_foreign(self, limit: int) -> int:
+        await self._call("drop_foreign")
+        foreign = [event for event in self._hopeless() if set(event.references) & self._store.foreign][:limit]
+        for event in foreign:
+            del self.tables.parked[event.event_id]
+        return len(foreign)
+
+    async def take_overdue(self, seconds: int, limit: int) -> Sequence[ParkedEvent]:
+        await self._call("take_overdue")
+        before = self._store.clock_ms() - seconds * 1000
+        overdue = [event for event in self._hopeless() if self.tables.parked_at_ms[event.event_id] < before][:limit]
+        for event in overdue:
+            del self.tables.parked[event.event_id]
+        return overdue
+
+    def _hopeless(self) -> list[ParkedEvent]:
+        waiting = sorted(self.tables.parked.values(), key=lambda event: event.event_id)
+        return [event for event in waiting if not set(event.references) & self.tables.references.keys()]
 
     async def advance(
         self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]

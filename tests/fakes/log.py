@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from payonce.codec import decode, outgoing
-from payonce.domain.commands import RegisterPayment
+from payonce.domain.commands import Command
 from payonce.ports import OutgoingRecord, PublishFailed, Record
 
 
@@ -34,7 +34,7 @@ def as_read(record: OutgoingRecord, *, partition: int = 0, offset: int = 0) -> R
     return Record(record.topic, partition, offset, record.key, record.value, record.headers)
 
 
-def command_record(command: RegisterPayment, *, partition: int = 0, offset: int = 0) -> Record:
+def command_record(command: Command, *, partition: int = 0, offset: int = 0) -> Record:
     """Return the command as psp_worker reads it."""
     return as_read(
         outgoing(command, at=float(command.issued_at), source="checkout_api"), partition=partition, offset=offset

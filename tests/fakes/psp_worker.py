@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, cast
 
-from payonce.domain.commands import RegisterPayment
-from payonce.ports import (
-    Entered,
-    OutgoingRecord,
-    Record,
-    Registered,
-    Registration,
-    RegistrationState,
-    TopicPartition,
-)
+from payonce.domain.commands import Command, RegisterPayment
+from payonce.ports import Ledger, LogProducer, PaymentGateway, Record, Registration, TopicPartition
 from services.psp_worker.assembly import Ports, Worker, assemble
-from services.psp_worker.registrar import Work
 from services.psp_worker.slots import Slots
+from services.psp_worker.work import Work
 from tests.fakes.clock import LoopClock
 from tests.fakes.gateway import MemoryGateway
 from tests.fakes.ledger import MemoryLedger
@@ -69,9 +62,9 @@ class World:
         """Return a fresh incarnation that holds every partition. Call it inside the loop."""
         point = crash or CrashPoint()
         ports = Ports(
-            gateway=_Gateway(self.gateway, point),
-            ledger=_Ledger(self.ledger, point),
-            log=_Log(self.log, point),
+            gateway=cast("PaymentGateway", _Crashing(self.gateway, point)),
+            ledger=cast("Ledger", _Crashing(self.ledger, point, free=("positions", "advance"))),
+            log=cast("LogProducer", _Crashing(self.log, point)),
             clock=self.clock,
             last_poll_at=lambda: self.clock.monotonic() if self.polled else float("-inf"),
             jitter=lambda: 1.0,
@@ -80,16 +73,14 @@ class World:
         worker.pacer.hold(PARTITIONS)
         return worker
 
-    async def handle(
-        self, what: RegisterPayment | Record, *, worker: Worker | None = None, seen_before: bool = False
-    ) -> None:
+    async def handle(self, what: Command | Record, *, worker: Worker | None = None, seen_before: bool = False) -> None:
         """Let a worker handle one command to its end."""
         record = what if isinstance(what, Record) else command_record(what)
         await (worker or self.worker()).commands.handle(Work(record, Slots(1).take(), seen_before))
 
     def row(self, command: RegisterPayment) -> Registration:
         """Return the ledger's row of the command's attempt."""
-        return self.ledger.rows[command.order_id][command.attempt]
+        return self.ledger.registrations[command.order_id][command.attempt]
 
     def outcomes(self) -> list[object]:
         """Return what was published on payments.tokens."""
@@ -136,56 +127,26 @@ def partition(number: int = 0) -> TopicPartition:
     return TopicPartition("payments.commands", number)
 
 
-def records(commands: Iterable[RegisterPayment], *, number: int = 0, start: int = 0) -> list[Record]:
+def records(commands: Iterable[Command], *, number: int = 0, start: int = 0) -> list[Record]:
     """Return the commands as records of one partition."""
     return [command_record(command, partition=number, offset=start + i) for i, command in enumerate(commands)]
 
 
-class _Ledger:
-    def __init__(self, ledger: MemoryLedger, crash: CrashPoint) -> None:
-        self._ledger = ledger
+class _Crashing:
+    """A port whose every call may be where the process ends; but for those that are `free`."""
+
+    def __init__(self, target: Any, crash: CrashPoint, free: tuple[str, ...] = ()) -> None:
+        self._target = target
         self._crash = crash
+        self._free = free
 
-    async def enter(self, registration: Registration) -> Entered:
-        self._crash.before()
-        entered = await self._ledger.enter(registration)
-        self._crash.after()
-        return entered
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._target, name)
+        return method if name in self._free else partial(self._call, method)
 
-    async def settle(self, registration: Registration, *, expected: Sequence[RegistrationState]) -> Registration | None:
-        self._crash.before()
-        stored = await self._ledger.settle(registration, expected=expected)
-        self._crash.after()
-        return stored
-
-    async def positions(self) -> Mapping[TopicPartition, int]:
-        return await self._ledger.positions()
-
-    async def advance(
-        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
-    ) -> None:
-        await self._ledger.advance(offsets, expected=expected)
-
-
-class _Gateway:
-    def __init__(self, gateway: MemoryGateway, crash: CrashPoint) -> None:
-        self._gateway = gateway
-        self._crash = crash
-
-    async def register(self, request: Mapping[str, Any], *, idempotency_key: str, api_version: str) -> Registered:
+    async def _call(self, method: Any, *args: Any, **named: Any) -> Any:
         self._crash.before()
         try:
-            return await self._gateway.register(request, idempotency_key=idempotency_key, api_version=api_version)
+            return await method(*args, **named)
         finally:
             self._crash.after()
-
-
-class _Log:
-    def __init__(self, log: MemoryLog, crash: CrashPoint) -> None:
-        self._log = log
-        self._crash = crash
-
-    async def publish(self, record: OutgoingRecord) -> None:
-        self._crash.before()
-        await self._log.publish(record)
-        self._crash.after()

@@ -37,6 +37,11 @@ def test_every_route_of_the_design_is_documented() -> None:
     assert set(document["paths"]) == {
         "/v1/payment-orders",
         "/v1/payment-orders/{order_id}",
+        "/v1/payment-orders/{order_id}/attempts",
+        "/v1/payment-orders/{order_id}/cancel",
+        "/v1/payment-orders/{order_id}/refunds",
+        "/v1/payment-orders/{order_id}/timeline",
+        "/v1/payment-orders/{order_id}/events",
         "/checkout/{order_id}",
         "/return/{order_id}",
         "/healthz",

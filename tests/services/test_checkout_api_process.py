@@ -12,15 +12,17 @@ from pathlib import Path
 import httpx
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from sqlalchemy import create_engine, text
 
 from payonce.codec import decode
 from payonce.domain.commands import RegisterPayment
 from payonce.domain.events import PspEvent
+from payonce.domain.order_row import OrderRow
 from payonce.ports import Record
 from sandbox.stack.child import Child, wait_until
 from sandbox.stack.guard import Guard
 from services.checkout_api.clients import key_hash
-from tests.fakes.checkout_api import ORDER, SHOP_KEY, signed
+from tests.fakes.checkout_api import ORDER, SHOP_KEY, row, signed
 
 pytestmark = pytest.mark.stack
 NOWHERE = "postgresql+psycopg2://payonce@127.0.0.1:1/payonce"
@@ -129,6 +131,45 @@ def test_orders_and_webhooks_reach_the_log_and_sigterm_ends_in_order(
     assert "t=" not in log
     assert "whsec" not in log
     assert SHOP_KEY not in log
+
+
+def test_an_open_stream_does_not_hold_up_the_end(
+    tmp_path: Path, guard: Guard, bootstrap: str, database_url: str
+) -> None:
+    """A stream lasts for minutes; a process that is told to end does not wait for it."""
+    order = row("registered", page_expires_at=None)
+    insert(database_url, order)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    child = start(tmp_path, guard, settings(tmp_path, port, bootstrap, database_url))
+    try:
+        wait_until(lambda: is_ready(url) and httpx.get(f"{url}/readyz").json()["orders"] == "readable", child, "it", 30)
+        headers = {"Authorization": f"Bearer {SHOP_KEY}"}
+        path = f"{url}/v1/payment-orders/{order.order_id}/events"
+        with httpx.stream("GET", path, headers=headers, timeout=20) as stream:
+            lines = stream.iter_lines()
+            assert next(line for line in lines if line.startswith("data: "))
+            child.stop(15, 20)
+            assert list(lines)[-1:] == [""], "the stream has ended in order, not been cut"
+    finally:
+        child.kill()
+
+    assert child.exit_code() == 0
+    assert '"route": "/v1/payment-orders/{order_id}/events"' in child.log.read_text()
+
+
+def insert(database_url: str, order: OrderRow) -> None:
+    """Write the columns that a client's document needs."""
+    names = ["order_id", "client_id", "reference", "body_hash", "payment_type", "payment_method", "psp", "amount"]
+    names += ["currency", "redirect_url", "attempt", "psp_token", "hosted_page_url", "version"]
+    sql = f"""
+        INSERT INTO payment_order (payment_order_status, {", ".join(names)})
+        VALUES (:status, {", ".join(":" + name for name in names)})
+    """  # noqa: S608  (names of columns)
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text(sql), {"status": order.status, **{name: getattr(order, name) for name in names}})
+    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 
 from payonce.codec import decode
 from payonce.domain.events import PspEvent
+from payonce.domain.psp_webhooks import record_key
 from payonce.ports import Record
-from services.checkout_api.webhooks import record_key
 from tests.fakes.checkout_api import World, row, signed
 
 ORDER_ID = row("created").order_id

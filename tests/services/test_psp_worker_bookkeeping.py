@@ -7,7 +7,7 @@ import random
 from collections import defaultdict, deque
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.psp_worker.lanes import Lanes
@@ -45,6 +45,7 @@ def test_an_offset_that_goes_back_within_an_assignment_is_a_bug() -> None:
 STEPS = st.lists(st.sampled_from(["add", "start", "end", "drop odd", "drop even"]), max_size=60)
 
 
+@example(keys=[0, 0, 0], steps=["add", "drop even", "add", "start", "add", "start"])  # ready twice, once dropped
 @given(keys=st.lists(st.integers(0, 3), max_size=40), steps=STEPS)
 def test_lanes_keep_the_order_of_each_key_and_start_one_at_a_time(keys: list[int], steps: list[str]) -> None:
     """Any mix of adding, starting, ending and dropping; at the end nothing is left behind."""

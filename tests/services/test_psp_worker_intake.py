@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from payonce.domain.events import CommandRejected, TokenIssued
+from payonce.domain.events import CommandRejected, RegistrationFailed, TokenIssued
 from payonce.ports import PositionMoved
 from services.psp_worker import intake as intake_module
 from services.psp_worker.assembly import Worker
@@ -65,7 +65,7 @@ def test_the_commands_of_one_order_run_in_the_order_of_the_log() -> None:
         worker.intake.received(records([register("A"), register("A", amount=1), register("B")]))
         await settled(lambda: len(world.outcomes()) == 3)
 
-        by_order = {order: [o for o in world.outcomes() if o.order_id == order] for order in world.ledger.rows}  # type: ignore[attr-defined]
+        by_order = {order: [o for o in world.outcomes() if o.order_id == order] for order in world.ledger.registrations}  # type: ignore[attr-defined]
         assert [type(o) for o in by_order[register("A").order_id]] == [TokenIssued, CommandRejected]
         assert [type(o) for o in by_order[register("B").order_id]] == [TokenIssued]
 
@@ -103,7 +103,9 @@ def test_a_ledger_behind_the_group_is_followed_back() -> None:
         worker.intake.received(records([register("lost")], start=4))
         await settled(world.outcomes)
 
-        assert world.dead_letters() == ["unknown_outcome"], "a refusal proves nothing for a command seen before"
+        (failed,) = world.outcomes()
+        assert isinstance(failed, RegistrationFailed)
+        assert failed.reason == "not_found", "a refusal proves nothing for a command seen before"
 
     with_worker(scenario)
 
@@ -120,7 +122,7 @@ def test_records_of_partitions_that_are_not_open_are_dropped() -> None:
         await settled(lambda: member.opened)
         await asyncio.sleep(60)
 
-        assert world.ledger.rows == {}
+        assert world.ledger.registrations == {}
         assert await worker.intake.run_once() == 0
 
     with_worker(scenario)
@@ -160,6 +162,26 @@ def test_a_revoked_partition_waits_five_seconds_at_most_and_leaves_the_rest_to_t
         worker.intake.received(records([register("slow")], start=1))
         await settled(lambda: len(world.outcomes()) == 2)
         assert len(world.gateway.sessions) == 2
+
+    with_worker(scenario)
+
+
+@pytest.mark.parametrize("trouble", ["slow", "away"])
+def test_a_revocation_does_not_wait_for_postgresql_and_commits_nothing_unstored(trouble: str) -> None:
+    async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
+        await opened(worker, member, 0)
+        worker.intake.received(records([register()]))
+        await settled(world.outcomes)
+        world.ledger.slow_seconds = 60 if trouble == "slow" else 0
+        world.ledger.away = trouble == "away"
+        committing = asyncio.ensure_future(worker.intake.run())
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+
+        assert await worker.intake.revoked([partition(0)]) == {}
+        assert asyncio.get_running_loop().time() - began < 4
+        assert member.commits == []
+        committing.cancel()
 
     with_worker(scenario)
 
@@ -216,7 +238,7 @@ def test_refused_credentials_pause_everything_and_one_call_probes_them() -> None
 
     async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
         await opened(worker, member, 0, 1)
-        world.gateway.always = Trouble("configuration")
+        world.gateway.away = Trouble("configuration")
         worker.intake.received(records(register(f"A-{i}") for i in range(20)))
         await settled(lambda: member.paused == {partition(0), partition(1)})
         await asyncio.sleep(60)
@@ -226,7 +248,7 @@ def test_refused_credentials_pause_everything_and_one_call_probes_them() -> None
         assert world.log.published == []
         worker.intake.assigned({partition(2): None})
         assert partition(2) in member.paused
-        world.gateway.always = None
+        world.gateway.away = None
         await settled(lambda: len(world.outcomes()) == 20)
         assert member.paused == frozenset()
         assert {type(outcome) for outcome in world.outcomes()} == {TokenIssued}
@@ -237,14 +259,14 @@ def test_refused_credentials_pause_everything_and_one_call_probes_them() -> None
 def test_the_next_call_takes_the_probe_over_when_its_partition_is_revoked() -> None:
     async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
         await opened(worker, member, 0, 1)
-        world.gateway.always = Trouble("configuration")
+        world.gateway.away = Trouble("configuration")
         worker.intake.received(records([register("A")]))
         await settled(lambda: member.paused)
         worker.intake.received(records([register("B")], number=1))
         await worker.intake.revoked([partition(0)])
         await asyncio.sleep(100)
         assert member.paused == {partition(1)}
-        world.gateway.always = None
+        world.gateway.away = None
         await settled(lambda: len(world.outcomes()) == 1)
         assert member.paused == frozenset()
 

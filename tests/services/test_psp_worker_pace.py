@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.psp_worker.pace import Pacer
+from services.psp_worker.pace import Endpoint, Limits, Pacer
 from tests.fakes.clock import LoopClock, simulated
 
 LIMIT, PARTITIONS = 25.0, 12
@@ -21,17 +21,18 @@ def pacer(*, polled: bool = True) -> Pacer:
     clock = LoopClock()
     return Pacer(
         clock,
-        limit_per_second=LIMIT,
+        limits=Limits(LIMIT, LIMIT * 4),
         partitions=PARTITIONS,
         last_poll_at=lambda: clock.monotonic() if polled else float("-inf"),
     )
 
 
 async def calls_for_ever(worker: Pacer, times: list[float]) -> None:
+    lane = worker.lane("sessions.create", spare=False)
     while True:
-        async with worker.line:
-            await worker.due()
-            worker.left()
+        async with lane.line:
+            await lane.due()
+            lane.left()
             times.append(asyncio.get_running_loop().time())
 
 
@@ -126,7 +127,11 @@ def test_complaints_about_calls_that_had_left_count_once() -> None:
         await asyncio.sleep(3)
         for _ in range(100):
             worker.slow_down()
-        assert worker.rate() == 10.0
+        times: list[float] = []
+        task = asyncio.ensure_future(calls_for_ever(worker, times))
+        await asyncio.sleep(0.95)
+        task.cancel()
+        assert len(times) == 10
 
     simulated(scenario())
 
@@ -144,3 +149,91 @@ def test_without_a_fresh_poll_nothing_leaves() -> None:
 
     simulated(scenario())
     assert times == []
+
+
+# ------------------------------------------------------------------------------------------ several endpoints
+
+ENDPOINTS: tuple[Endpoint, ...] = ("sessions.create", "sessions.expire", "sessions.list", "refunds.create", "reads")
+RESERVED = 2.0
+
+
+async def wants(worker: Pacer, endpoint: Endpoint, calls: list[tuple[float, str, bool]], *, spare: bool) -> None:
+    lane = worker.lane(endpoint, spare=spare)
+    while True:
+        async with lane.line:
+            await lane.due()
+            lane.left()
+            calls.append((asyncio.get_running_loop().time(), endpoint, spare))
+
+
+async def reconciles(calls: list[tuple[float, str, bool]]) -> None:
+    """Call as the reconciler does: evenly, now this endpoint, now that."""
+    for endpoint in itertools.cycle(["sessions.list", "reads", "reads"]):
+        calls.append((asyncio.get_running_loop().time(), endpoint, False))
+        await asyncio.sleep(1 / RESERVED)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    owners=st.lists(st.lists(st.integers(0, 11), min_size=PARTITIONS, max_size=PARTITIONS), min_size=1, max_size=4),
+    seed=st.integers(0, 2**32),
+    total=st.sampled_from([25.0, 40.0, 100.0]),
+)
+def test_every_endpoint_and_all_together_stay_under_their_limits(
+    owners: list[list[int]], seed: int, total: float
+) -> None:
+    """Up to twelve workers and the reconciler, all wanting everything always, partitions wandering between them."""
+    calls: list[tuple[float, str, bool]] = []
+
+    async def scenario() -> None:
+        chance, clock = random.Random(seed), LoopClock()  # noqa: S311  (a seed, not a secret)
+        limits = Limits(LIMIT, total, RESERVED)
+        workers = [Pacer(clock, limits=limits, partitions=PARTITIONS, last_poll_at=clock.monotonic) for _ in range(12)]
+        tasks = [
+            asyncio.ensure_future(wants(worker, endpoint, calls, spare=spare))
+            for worker in workers
+            for endpoint in ENDPOINTS
+            for spare in (False, True)
+        ]
+        tasks.append(asyncio.ensure_future(reconciles(calls)))
+        held = [0] * 12
+        for assignment in owners:
+            wanted = [assignment.count(number) for number in range(12)]
+            order = sorted(range(12), key=lambda number: wanted[number] - held[number])
+            for number in order:  # the losers stop before the winners hear of it
+                if wanted[number] != held[number]:
+                    workers[number].hold(wanted[number])
+            held = wanted
+            await asyncio.sleep(chance.uniform(0.1, 5))
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    simulated(scenario())
+    assert busiest_second([at for at, _, _ in calls]) <= total
+    for endpoint in ENDPOINTS:
+        assert busiest_second([at for at, name, _ in calls if name == endpoint]) <= LIMIT
+
+
+def test_what_is_spare_has_a_quarter_of_an_endpoint_and_keeps_nothing_live_waiting() -> None:
+    calls: list[tuple[float, str, bool]] = []
+
+    async def scenario() -> None:
+        worker = pacer()
+        worker.hold(PARTITIONS)
+        tasks = [
+            asyncio.ensure_future(wants(worker, endpoint, calls, spare=spare))
+            for endpoint in ENDPOINTS
+            for spare in (False, True)
+        ]
+        await asyncio.sleep(12)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    simulated(scenario())
+    late = [call for call in calls if call[0] >= 2]
+    assert sum(1 for _, _, spare in late if spare) <= 51
+    live = [call for call in late if not call[2]]
+    assert {name for _, name, _ in live} == set(ENDPOINTS)
+    assert len(live) > 600, "live calls have all that the total leaves"

@@ -9,17 +9,26 @@ import sys
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from payonce.adapters.kafka.producer import KafkaProducer
 from payonce.codec import decode, outgoing
-from payonce.domain.commands import RegisterPayment
-from payonce.domain.events import TokenIssued
+from payonce.domain.commands import CancelPayment, Command, RefreshPayment, RefundPayment, RegisterPayment
+from payonce.domain.events import (
+    AttemptCancelled,
+    CommandRejected,
+    PspSnapshot,
+    RefundAccepted,
+    RefundRejected,
+    TokenIssued,
+)
 from payonce.ports import Record
 from sandbox.stack import Stack
 from sandbox.stack.child import Child
@@ -65,7 +74,7 @@ def commands(count: int) -> list[RegisterPayment]:
     return [register(f"{run}-{number}", issued_at=int(time.time())) for number in range(count)]
 
 
-async def post(bootstrap: str, wanted: list[RegisterPayment]) -> None:
+async def post(bootstrap: str, wanted: Sequence[Command]) -> None:
     producer = KafkaProducer(bootstrap, client_id="test")
     records = [outgoing(command, at=float(command.issued_at), source="checkout_api") for command in wanted]
     await asyncio.gather(*(producer.publish(record) for record in records))
@@ -75,7 +84,7 @@ async def post(bootstrap: str, wanted: list[RegisterPayment]) -> None:
 class Tokens:
     """Everything on payments.tokens of the orders that are looked at."""
 
-    def __init__(self, bootstrap: str, wanted: list[RegisterPayment]) -> None:
+    def __init__(self, bootstrap: str, wanted: Sequence[Command]) -> None:
         self.by_order: defaultdict[str, list[object]] = defaultdict(list)
         self._orders = {command.order_id for command in wanted}
         self._consumer = Consumer(
@@ -166,6 +175,109 @@ async def test_kills_and_a_lying_psp_make_no_second_session(bootstrap: str, data
         assert_one_session_each(tokens, server, wanted)
         stats = server.control.stats()
         assert stats["most_calls_per_second"]["checkout.sessions.create"] <= limit
+    tokens.close()
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def is_ready(env: dict[str, str]) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{env['PAYONCE_HEALTH_PORT']}/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def log_ends(bootstrap: str, topic: str) -> dict[int, int]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": uuid.uuid4().hex})
+    partitions = consumer.list_topics(topic).topics[topic].partitions
+    ends = {number: consumer.get_watermark_offsets(TopicPartition(topic, number))[1] for number in partitions}
+    consumer.close()
+    return ends
+
+
+async def test_stripe_away_pauses_consumption_dead_letters_nothing_and_drains_within_the_budget(
+    bootstrap: str, database_url: str, tmp_path: Path
+) -> None:
+    wanted, limit = commands(150), 50
+    tokens = Tokens(bootstrap, wanted)
+    letters = log_ends(bootstrap, "payments.commands.dlt")
+    env = environment(bootstrap, database_url, "", limit)
+    with simulator(limit) as server, Supervisor(tmp_path) as supervisor:
+        env["PAYONCE_STRIPE_API_BASE"] = server.url
+        supervisor.start(spec("one", env))
+        await asyncio.to_thread(supervisor.wait_ready, "one")
+        server.control.add_fault("html_502")
+        await post(bootstrap, wanted)
+        await asyncio.to_thread(until, lambda: not is_ready(env), "consumption is paused")
+        seen = server.control.stats()["calls"].get("checkout.sessions.list", 0)
+        await asyncio.to_thread(
+            until, lambda: server.control.stats()["calls"].get("checkout.sessions.list", 0) >= seen + 3, "canaries"
+        )
+        assert not is_ready(env)
+        tokens.read()
+        assert not tokens.by_order
+        server.control.clear_faults()
+        tokens.until_all()
+        await asyncio.to_thread(until, lambda: is_ready(env), "consumption goes on")
+
+        assert_one_session_each(tokens, server, wanted)
+        most = server.control.stats()["most_calls_per_second"]
+        assert max(most.values()) <= limit
+    assert log_ends(bootstrap, "payments.commands.dlt") == letters
+    tokens.close()
+
+
+async def test_the_other_commands_of_an_order_on_the_simulator(
+    bootstrap: str, database_url: str, tmp_path: Path
+) -> None:
+    """Paid, refunded in parts and read back; expired and tried again; cancelled: each as the simulator shows it."""
+    paid, again, dropped = commands(3)
+    tokens = Tokens(bootstrap, [paid, again, dropped])
+
+    def said(command: RegisterPayment) -> list[str]:
+        return [type(outcome).__name__ for outcome in tokens.by_order[command.order_id]]
+
+    with simulator() as server, Supervisor(tmp_path) as supervisor:
+        supervisor.start(spec("one", environment(bootstrap, database_url, server.url)))
+        await post(bootstrap, [paid, again, dropped])
+        tokens.until_all()
+        (token,) = tokens.by_order[paid.order_id]
+        assert isinstance(token, TokenIssued)
+        await asyncio.to_thread(server.control.pay, token.session_id, method="card")
+        second = replace(again, attempt=2)
+        late = replace(paid, attempt=2)
+        now = int(time.time())
+        back = [
+            RefundPayment(paid.order_id, name, None, amount, None, now, paid.api_version)
+            for name, amount in (("part", 500), ("rest", None), ("more", 1))
+        ]
+        refresh = RefreshPayment(paid.order_id, "rfr_1", (), "a test", now, paid.api_version)
+        await post(bootstrap, [late, *back, refresh, CancelPayment(paid.order_id, 1, now)])
+        await post(bootstrap, [second, CancelPayment(dropped.order_id, 1, now)])
+        tokens.until(lambda: [len(said(each)) for each in (paid, again, dropped)] == [7, 2, 2])
+
+        outcomes = tokens.by_order[paid.order_id]
+        assert [type(outcome) for outcome in outcomes[1:]] == [
+            CommandRejected, RefundAccepted, RefundAccepted, RefundRejected, PspSnapshot, CommandRejected,
+        ]  # fmt: skip
+        accepted = [outcome.amount for outcome in outcomes if isinstance(outcome, RefundAccepted)]
+        assert accepted == [500, 1499]
+        snapshot = outcomes[5]
+        assert isinstance(snapshot, PspSnapshot)
+        kinds = sorted(each["object"] for each in snapshot.objects)
+        assert kinds == ["charge", "checkout.session", "payment_intent", "refund", "refund"]
+        assert len(server.control.refunds(order_id=paid.order_id)) == 2
+        assert said(again) == ["TokenIssued", "TokenIssued"]
+        statuses = [each["status"] for each in server.control.sessions(order_id=again.order_id)]
+        assert statuses == ["expired", "open"]
+        assert isinstance(tokens.by_order[dropped.order_id][1], AttemptCancelled)
+        assert [each["status"] for each in server.control.sessions(order_id=dropped.order_id)] == ["expired"]
     tokens.close()
 
 

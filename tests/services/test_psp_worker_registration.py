@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from dataclasses import replace
 
 import pytest
 
 from payonce.dead_letters import dead_letter
-from payonce.domain.events import CommandRejected, RegistrationFailed, RegistrationStuck, TokenIssued
+from payonce.domain.events import CommandRejected, RegistrationFailed, TokenIssued
 from payonce.ports import Record
 from services.psp_worker.exits import LedgerContradicted
+from services.psp_worker.request import registration_request
 from tests.fakes.clock import START, simulated
 from tests.fakes.gateway import Trouble
 from tests.fakes.log import command_record
@@ -97,34 +99,110 @@ def test_a_refusal_of_the_first_try_is_a_proof() -> None:
         [Trouble("transient"), Trouble("replayed_failure")],
     ],
 )
-def test_an_answer_that_proves_nothing_leaves_the_attempt_unknown(troubles: list[Trouble]) -> None:
+def test_an_answer_that_proves_nothing_makes_us_ask(troubles: list[Trouble]) -> None:
+    """Found: the token, without another call. Not found in a scan that began late enough: failed, and proven."""
     world, command = World(), register()
     world.gateway.troubles.extend(troubles)
     simulated(world.handle(command))
 
-    (stuck,) = world.outcomes()
-    assert isinstance(stuck, RegistrationStuck)
-    assert stuck.reason == "unknown_outcome"
-    assert world.row(command).state == "unknown"
-    assert world.dead_letters() == ["unknown_outcome"]
+    (outcome,) = world.outcomes()
+    made = bool(world.gateway.sessions)
+    assert isinstance(outcome, TokenIssued if made else RegistrationFailed)
+    assert made == troubles[0].takes_effect
+    assert world.row(command).state == ("open" if made else "failed")
+    assert len(world.gateway.calls) == len(troubles)
+    assert world.dead_letters() == []
 
 
-def test_an_unknown_attempt_lets_no_other_pass() -> None:
-    """Two payable sessions of one order cannot come to be: the later attempt is rejected, for ever."""
-    world, first, second = World(), register(), register(attempt=2)
-    world.gateway.troubles.append(Trouble("mismatch"))
+def test_a_proof_of_absence_is_a_scan_that_began_five_minutes_after_the_last_try() -> None:
+    world, command = World(), register()
+    world.gateway.troubles.append(Trouble("replayed_failure"))
+    simulated(world.handle(command))
+
+    (failed,) = world.outcomes()
+    assert isinstance(failed, RegistrationFailed)
+    assert failed.reason == "not_found"
+    assert "330 s after the last try" in failed.proof
+    scans = [at for at, operation in world.gateway.asked if operation == "sessions_created"]
+    assert len(scans) == 2, "one at once, since a customer waits; one that proves"
+    assert scans[-1] >= world.gateway.calls[-1][0] + 300
+
+
+def test_a_session_that_is_born_while_we_wait_for_the_proof_is_found() -> None:
+    """A 500 was saved for the key, and the session appeared two minutes later."""
+    world, command = World(), register()
+    world.gateway.troubles.append(Trouble("replayed_failure"))
 
     async def scenario() -> None:
-        await world.handle(first)
-        await world.handle(second)
-        await world.handle(second)
+        handling = asyncio.ensure_future(world.handle(command))
+        await asyncio.sleep(120)
+        world.gateway.bear(registration_request(command))
+        await handling
 
     simulated(scenario())
-    rejections = world.outcomes()[1:]
-    assert rejections[0] == rejections[1]
-    assert isinstance(rejections[0], CommandRejected)
+    (token,) = world.outcomes()
+    assert isinstance(token, TokenIssued)
+    assert token.session_id == world.row(command).session_id == "cs_test_1"
+
+
+def test_all_orders_that_wait_share_their_scans() -> None:
+    """Forty orders ask within a few seconds: the list is read a few times, not eighty."""
+    world = World()
+    world.gateway.page_size = 10
+    commands = [register(f"A-{number}") for number in range(40)]
+    for command in commands[::2]:
+        key = f"{command.order_id}:register:1"
+        world.gateway.troubles_of[key] = deque([Trouble("transient", takes_effect=True), Trouble("replayed_failure")])
+    for command in commands[1::2]:
+        world.gateway.troubles_of[f"{command.order_id}:register:1"] = deque([Trouble("replayed_failure")])
+
+    async def scenario() -> None:
+        worker = world.worker()
+        await asyncio.gather(*(world.handle(command, worker=worker) for command in commands))
+
+    simulated(scenario())
+    states = [world.row(command).state for command in commands]
+    assert states == ["open", "failed"] * 20
+    assert len(world.gateway.sessions) == 20
+    pages = sum(1 for _, operation in world.gateway.asked if operation == "sessions_created")
+    assert pages < 40
+
+
+def test_other_orders_sessions_in_the_list_are_nobodys_find() -> None:
+    world, command, other = World(), register("mine"), register("other")
+    key = f"{command.order_id}:register:1"
+    world.gateway.troubles_of[key] = deque([Trouble("replayed_failure")])
+
+    async def scenario() -> None:
+        await world.handle(other)
+        world.gateway.bear({**registration_request(other), "metadata": {}})
+        await world.handle(command)
+
+    simulated(scenario())
+    assert world.row(command).state == "failed"
+    assert world.row(other).session_id == "cs_test_1"
+
+
+def test_an_unknown_attempt_lets_no_other_pass_before_it_is_settled() -> None:
+    """Two payable sessions of one order cannot come to be: the later attempt is rejected, for ever."""
+    world, first, second = World(), register(), register(attempt=2)
+
+    async def scenario() -> None:
+        handling = asyncio.ensure_future(world.handle(first))
+        world.gateway.troubles.append(Trouble("mismatch"))
+        await settled(lambda: world.ledger.registrations and world.row(first).state == "unknown")
+        await world.handle(second)
+        await world.handle(second)
+        await handling
+        await world.handle(second)
+        await world.handle(register(attempt=3))
+
+    simulated(scenario())
+    rejections = [outcome for outcome in world.outcomes() if isinstance(outcome, CommandRejected)]
+    assert len(rejections) == 3
+    assert len(set(map(repr, rejections))) == 1
     assert rejections[0].reason == "previous_unresolved"
-    assert len(world.gateway.calls) == 1
+    assert len(world.gateway.open_sessions()) == 1, "the third attempt follows a proven failure"
 
 
 def test_a_stale_command_fails_without_a_call() -> None:
@@ -138,12 +216,19 @@ def test_a_stale_command_fails_without_a_call() -> None:
     assert world.dead_letters() == []
 
 
-def test_a_command_older_than_a_key_lives_is_unknown_not_called() -> None:
+@pytest.mark.parametrize("is_known_there", [False, True])
+def test_a_command_older_than_a_key_lives_is_asked_about_not_called(is_known_there: bool) -> None:
     """It may be the replay of something long forgotten by ledger and PSP: a call could make a second page."""
     world, command = World(), register(issued_at=int(START) - 24 * HOUR, life_seconds=24 * HOUR - 300)
-    simulated(world.handle(command))
 
-    assert [type(outcome) for outcome in world.outcomes()] == [RegistrationStuck]
+    async def scenario() -> None:
+        if is_known_there:
+            world.gateway.bear(registration_request(command))
+        await world.handle(command)
+
+    simulated(scenario())
+    (outcome,) = world.outcomes()
+    assert isinstance(outcome, TokenIssued if is_known_there else RegistrationFailed)
     assert world.gateway.calls == []
 
 
@@ -152,7 +237,9 @@ def test_retries_end_when_the_session_would_expire_too_soon() -> None:
     world.gateway.always = Trouble("transient")
     simulated(world.handle(command))
 
-    assert [type(outcome) for outcome in world.outcomes()] == [RegistrationStuck]
+    (failed,) = world.outcomes()
+    assert isinstance(failed, RegistrationFailed)
+    assert failed.reason == "stale"
     last_call_at = world.gateway.calls[-1][0]
     assert last_call_at <= 2 * HOUR - 35 * 60
     assert last_call_at > 2 * HOUR - 35 * 60 - 31
@@ -163,7 +250,7 @@ def test_retries_end_when_the_key_may_be_forgotten() -> None:
     world.gateway.always = Trouble("transient")
     simulated(world.handle(command))
 
-    assert [type(outcome) for outcome in world.outcomes()] == [RegistrationStuck]
+    assert [type(outcome) for outcome in world.outcomes()] == [RegistrationFailed]
     assert 22 * HOUR < world.gateway.calls[-1][0] <= 23 * HOUR + 1
 
 
@@ -174,7 +261,9 @@ def test_a_command_the_group_had_passed_before_is_called_but_its_refusal_proves_
     simulated(world.handle(command, seen_before=True))
 
     assert world.row(command).first_try_at == command.issued_at
-    assert [type(outcome) for outcome in world.outcomes()] == [RegistrationStuck]
+    (failed,) = world.outcomes()
+    assert isinstance(failed, RegistrationFailed)
+    assert failed.reason == "not_found", "only after asking"
 
 
 def test_another_body_for_the_same_attempt_is_rejected_and_stays_so() -> None:
@@ -263,7 +352,7 @@ def test_a_replay_for_another_group_is_acknowledged_unread() -> None:
     simulated(world.handle(replace(record, headers=(*record.headers, ("replay-for", b"status_processor")))))
 
     assert world.log.published == []
-    assert world.ledger.rows == {}
+    assert world.ledger.registrations == {}
 
 
 def test_a_row_that_vanishes_ends_the_process() -> None:
@@ -273,7 +362,7 @@ def test_a_row_that_vanishes_ends_the_process() -> None:
     async def scenario() -> None:
         handling = asyncio.ensure_future(world.handle(command))
         await settled(lambda: world.gateway.calls)
-        world.ledger.rows.clear()
+        world.ledger.registrations.clear()
         with pytest.raises(LedgerContradicted):
             await handling
 
@@ -308,7 +397,9 @@ def test_a_crash_at_any_step_loses_nothing_and_makes_nothing_twice(troubles: lis
         assert len(world.gateway.sessions) <= 1
         assert len(set(map(repr, outcomes))) == 1
         assert (row.state == "open") == isinstance(outcomes[0], TokenIssued)
-        assert bool(world.dead_letters()) == (row.state != "open")
+        assert row.state in ("open", "failed")
+        was_refused = isinstance(outcomes[0], RegistrationFailed) and outcomes[0].reason == "psp_refused"
+        assert bool(world.dead_letters()) == was_refused
     assert crash_call > 3
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from payonce.ports import OutgoingRecord, PositionMoved, PublishFailed, StoreUnavailable, TopicPartition
+from payonce.ports import OutgoingRecord, PublishFailed
 from tests.services.status_processor_bench import FoldOnFakes
 from tests.services.status_processor_records import (
     COMMANDS,
@@ -288,86 +288,3 @@ async def test_dead_letters_are_durable_before_the_batch_is_done() -> None:
     await bench.fold.run_once(records)
 
     assert bench.dead() == [(f"{TOKENS}.dlt", "not_json")]
-
-
-async def test_a_second_writer_of_the_partition_ends_the_process() -> None:
-    bench, life = FoldOnFakes(), Life(1)
-    [record, later] = bench.log.append([life.register(), replace(life.register())])
-    await bench.fold.run_once([record])
-    bench.store.tables.positions[record.topic_partition] = 99
-
-    with pytest.raises(PositionMoved):
-        await bench.fold.run_once([later])
-
-
-async def test_a_commit_whose_answer_was_lost_is_no_second_writer() -> None:
-    bench, life = FoldOnFakes(), Life(1)
-    [record] = bench.log.append([life.register()])
-
-    def connection_goes(call: str) -> None:
-        if call == "committed":
-            bench.store.fault = lambda _: None
-            raise StoreUnavailable("gone after the commit")
-
-    bench.store.fault = connection_goes
-    with pytest.raises(StoreUnavailable):
-        await bench.fold.run_once([record])
-    await bench.fold.run_once([record])
-
-    assert bench.store.tables.positions == {record.topic_partition: 1}
-
-
-async def test_a_failover_to_an_older_copy_is_noticed() -> None:
-    bench, life = FoldOnFakes(), Life(1)
-    first, second = bench.log.append([life.register(), life.register()])
-    await bench.fold.run_once([first])
-
-    def database_goes(call: str) -> None:
-        raise StoreUnavailable(call)
-
-    bench.store.fault = database_goes
-    with pytest.raises(StoreUnavailable):
-        await bench.fold.run_once([second])
-    bench.store.fault = lambda _: None
-    bench.store.tables.positions.clear()
-
-    with pytest.raises(PositionMoved):
-        await bench.fold.run_once([second])
-
-
-async def test_reading_again_what_is_folded_does_not_move_the_position_back() -> None:
-    bench, life = FoldOnFakes(), Life(1)
-    records = bench.log.append([life.register(), life.register(), life.register()])
-    await bench.fold.run_once(records)
-    bench.restart()
-
-    await bench.fold.run_once(records[:1])
-
-    assert bench.store.tables.positions == {records[0].topic_partition: 3}
-
-
-async def test_a_restored_database_is_behind_kafka_at_the_assignment() -> None:
-    bench, life = FoldOnFakes(), Life(1)
-    await bench.run(life.register())
-    [place] = bench.store.tables.positions
-    never_folded = TopicPartition(TOKENS, 3)
-
-    behind = await bench.fold.assigned({place: 7, never_folded: 5, TopicPartition(TOKENS, 4): None})
-
-    assert behind == {place: 1, never_folded: 0}
-
-
-async def test_positions_that_could_not_be_read_at_the_assignment_are_compared_later() -> None:
-    bench, life = FoldOnFakes(), Life(1)
-    [record] = bench.log.append([life.register()])
-
-    def database_goes(call: str) -> None:
-        raise StoreUnavailable(call)
-
-    bench.store.fault = database_goes
-    with pytest.raises(StoreUnavailable):
-        await bench.fold.assigned({record.topic_partition: 7})
-    bench.store.fault = lambda _: None
-
-    with pytest.raises(PositionMoved):
-        await bench.fold.sweep()

@@ -81,7 +81,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(workers: Workers) -> None:
 
 
 def test_postgresql_is_stopped_and_comes_back(workers: Workers, stack: ChosenStack) -> None:
-    """The worker waits, keeps its group, and goes on by itself; nothing becomes a dead letter."""
+    """The worker waits, lets a second one join, and both go on by themselves; nothing becomes a dead letter."""
     if stack.embedded is None:
         pytest.skip("only the embedded PostgreSQL can be stopped")
     before, during = some_lives(20), some_lives(200)
@@ -93,10 +93,12 @@ def test_postgresql_is_stopped_and_comes_back(workers: Workers, stack: ChosenSta
     workers.engine.dispose()
     workers.publish(stories(during))
     workers.wait_until(lambda: "the fold waits" in worker.log.read_text(), "it waits")
+    second = workers.start()
+    workers.wait_until(lambda: "the positions are read later" in second.log.read_text(), "the second has joined")
     stack.embedded.postgres.start()
     workers.wait_until(lambda: workers.count("paid", references(during)) == 200, "all paid")
 
-    assert worker.exit_code() is None
+    assert [worker.exit_code(), second.exit_code()] == [None, None]
     assert workers.read(f"{COMMANDS}.dlt", {life.order_id.encode() for life in during}, 3) == []
     workers.wait_until(lambda: workers.rows("SELECT count(*) FROM outbox")[0][0] == 0, "outbox empty")
 
@@ -109,7 +111,7 @@ def test_a_second_worker_joins_and_leaves(workers: Workers) -> None:
     workers.wait_until(lambda: workers.count("paid", references(lives)) > 0, "the first works")
     second = workers.start()
     workers.publish(stories(lives[200:400]))
-    workers.wait_until(lambda: "Worker ready" in second.log.read_text(), "the second has joined")
+    workers.wait_until(lambda: "assigned" in second.log.read_text(), "the second has joined")
     workers.publish(stories(lives[400:]))
     assert workers.end(second) == ExitCode.CLEAN
 

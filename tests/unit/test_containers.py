@@ -12,7 +12,13 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from payonce.settings import CheckoutApiSettings, PspWorkerSettings, StatusProcessorSettings
+from payonce.settings import (
+    CheckoutApiSettings,
+    OpsConsoleSettings,
+    PspWorkerSettings,
+    ReconcilerSettings,
+    StatusProcessorSettings,
+)
 from sandbox.world.processes import SERVICE_SETTINGS, SHARED_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +27,8 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "checkout_api": CheckoutApiSettings,
     "psp_worker": PspWorkerSettings,
     "status_processor": StatusProcessorSettings,
+    "reconciler": ReconcilerSettings,
+    "ops_console": OpsConsoleSettings,
 }
 REQUIRED = {
     "POSTGRES_PASSWORD": "x",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sandbox.demo.behaviours import EXPECTED, Behaviour, crowd
@@ -38,8 +40,9 @@ def test_a_true_world_has_no_difference() -> None:
         summary(analysed={**RECEIVED, "jpy": RECEIVED["jpy"] + 1}),
         summary(recorded={**RECEIVED, "usd": 1}),
         summary(sessions={**ONCE, "ord_1": 2}),
+        replace(summary(), violations=1),
     ],
-    ids=["status", "missing", "recorded", "analysed", "foreign currency", "second session"],
+    ids=["status", "missing", "recorded", "analysed", "foreign currency", "second session", "broken guarantee"],
 )
 def test_any_single_difference_is_found(wrong: Summary) -> None:
     assert not wrong.equal

@@ -39,6 +39,15 @@ def test_every_file_named_in_the_documents_exists() -> None:
             assert (ROOT / path).exists(), f"{document} names {path}"
 
 
+def test_every_guarantee_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text()
+    rows = re.findall(r"^\| (\d+) \|.*$", text, re.MULTILINE)
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+
+    assert [str(number) for number in range(1, 12)] == rows[:11]
+    assert [f"{file}::{test}" for file, test in named if not _defines(ROOT / file, test)] == []
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_fits_the_mind_and_a_function_the_screen(path: Path) -> None:
     text = path.read_text()

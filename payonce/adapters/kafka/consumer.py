@@ -197,9 +197,9 @@ class GroupConsumer:
         for tries_left in reversed(range(_COMMITTED_TRIES)):
             try:
                 found = self._consumer.committed(partitions, timeout=_COMMITTED_SECONDS)
-            except KafkaException:
+            except KafkaException as error:
                 if not tries_left:
-                    raise
+                    raise ConsumerEnded(f"no committed offsets: {error.args[0]}") from error
             else:
                 return {TopicPartition(p.topic, p.partition): p.offset if p.offset >= 0 else None for p in found}
         raise AssertionError("unreachable: the last try raises")

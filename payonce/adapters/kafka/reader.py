@@ -17,7 +17,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from payonce.ports import Record, TopicPartition
 
 _REQUEST_SECONDS = 20.0
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.05
 #: Without a single record for so long, the brokers are away.
 _PATIENCE_SECONDS = 60.0
 
@@ -89,7 +89,9 @@ class LogReader:
                 yield batch
                 heard = time.monotonic()  # the caller may have taken its time
             elif time.monotonic() - heard > _PATIENCE_SECONDS:
-                raise LogAway(f"no record for {_PATIENCE_SECONDS:.0f} s, and {len(left)} partitions are not at their end")
+                raise LogAway(
+                    f"no record for {_PATIENCE_SECONDS:.0f} s, and {len(left)} partitions are not at their end"
+                )
         self._consumer.unassign()
 
     def _record(self, message: Message, left: dict[TopicPartition, int]) -> Record | None:

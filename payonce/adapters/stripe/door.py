@@ -1,31 +1,29 @@
-"""The one door to Stripe: registrations out, signatures in. Only this file imports the SDK.
+"""One HTTP request to Stripe: sent once, read whole, and its failure named by what it means.
 
-It says what an answer *means* (`GatewayFailure.kind`) and never what to do about it: no retries, no waiting. Nothing
-here builds SDK objects; they cost more than the request (1-2 ms each) and hide error codes.
+No retries, no waiting. Nothing here builds SDK objects; they cost more than the request (1-2 ms each) and hide error
+codes.
 """
 
 from __future__ import annotations
 
 import logging
 import ssl
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
 import aiohttp
 import stripe
 from aiohttp.http_exceptions import HttpProcessingError
 
-from payonce.ports import FailureKind, GatewayFailure, Registered, Session
+from payonce.ports import FailureKind, GatewayFailure
 
 #: Without this the SDK writes a file into the home directory, and dies where there is none.
 stripe.enable_telemetry = False
 #: It logs every call at INFO, and bodies with payment links at DEBUG: neither belongs in a log of ours.
 logging.getLogger("stripe").setLevel(logging.WARNING)
 
-_SESSIONS = "/v1/checkout/sessions"
-_SESSION_STATUSES = ("open", "complete", "expired")
 #: Refusals that are about this moment, not about the request: timeout, conflict, dependency, lock.
 _TRANSIENT_4XX = frozenset({408, 409, 423, 424, 425})
 _UNAUTHORISED = frozenset({401, 403})
@@ -34,32 +32,6 @@ _CLIENT_ERROR = 400
 _SERVER_ERROR = 500
 #: What ends a request without an answer, whether it broke before the body, in it, or in its encoding.
 _NO_ANSWER = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError)
-
-
-class BadSignature(Exception):
-    """The webhook is not Stripe's, was changed on the way, or is too old or too new: answer 400, write nothing."""
-
-
-def verify_signature(payload: bytes, header: str, secrets: Sequence[str], tolerance_seconds: int = 300) -> None:
-    """Return if one of the secrets signed exactly these bytes within the tolerance, before or after now; else raise.
-
-    Raises BadSignature for every malformed input, never anything else. Several secrets allow rotation.
-    """
-    for secret in secrets:
-        try:
-            stripe.WebhookSignature.verify_header(payload, header, secret, tolerance_seconds)
-        except (stripe.SignatureVerificationError, ValueError, TypeError, AttributeError):
-            continue
-        _refuse_outside(tolerance_seconds, header)
-        return
-    raise BadSignature("no live secret signed this body within the tolerance")
-
-
-def _refuse_outside(tolerance_seconds: int, header: str) -> None:
-    # The SDK refuses old timestamps only, and none at all with a tolerance of 0.
-    signed_at = next(int(item[2:]) for item in header.split(",") if item.startswith("t="))
-    if abs(int(time.time()) - signed_at) > tolerance_seconds:
-        raise BadSignature(f"signed at {signed_at}, more than {tolerance_seconds} s from now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +43,28 @@ class Answer:
     headers: Mapping[str, str]
     request_id: str | None
 
+    @property
+    def is_replay(self) -> bool:
+        """Whether it is the answer saved for the key at an earlier request."""
+        return _is_replay(self.headers)
 
-class StripeGateway:
-    """PaymentGateway over Stripe's Checkout Sessions. Made inside the event loop that it belongs to."""
+    @property
+    def date(self) -> int:
+        """Stripe's clock at the answer, unix seconds; 0 if it does not say."""
+        try:
+            return int(parsedate_to_datetime(_header(self.headers, "Date") or "").timestamp())
+        except ValueError:
+            return 0
 
-    def __init__(
-        self, secret_key: str, api_base: str | None = None, timeout_seconds: float = 15, max_connections: int = 256
-    ) -> None:
+    def unusable(self, detail: str) -> GatewayFailure:
+        """Return the failure of a success that cannot be read: asking again may show it whole."""
+        return GatewayFailure("transient", detail, request_id=self.request_id)
+
+
+class Door:
+    """The connections to Stripe. Made inside the event loop that it belongs to."""
+
+    def __init__(self, secret_key: str, api_base: str | None, timeout_seconds: float, max_connections: int) -> None:
         # aiohttp's own limit of 100 would make calls wait here, after the pacer has let them go.
         trusted = ssl.create_default_context(cafile=stripe.ca_bundle_path)
         self._session = aiohttp.ClientSession(
@@ -91,46 +78,22 @@ class StripeGateway:
             base_addresses={"api": api_base.rstrip("/")} if api_base else {},
         )
 
-    async def register(self, request: Mapping[str, Any], *, idempotency_key: str, api_version: str) -> Registered:
-        """Create a Checkout Session: one HTTP request, at most `timeout_seconds` long. Idempotent under its key.
-
-        Raises GatewayFailure for every answer that is not a session, and for none.
-        """
-        answer = await self._post(_SESSIONS, request, idempotency_key=idempotency_key, api_version=api_version)
-        return Registered(
-            session=_session(answer),
-            request_id=_header(answer.headers, "Request-Id"),
-            replayed=_is_replay(answer.headers),
-        )
-
     async def get(self, path: str, params: Mapping[str, Any], *, api_version: str) -> Answer:
-        """Read `path` (ids in it already quoted): one HTTP request, at most `timeout_seconds` long. Changes nothing.
+        """Read `path`. Raises GatewayFailure for every answer that is not a JSON object, and for none."""
+        return await self._request("get", path, params, {"stripe_version": api_version})
 
-        Raises GatewayFailure for every answer that is not a JSON object, a body that breaks off included, and for none.
-        """
-        answer = await self._request("get", path, params, {"stripe_version": api_version})
-        request_id = _header(answer.headers, "Request-Id")
-        if not isinstance(answer.data, Mapping):
-            detail = "the answer is not a JSON object"
-            raise GatewayFailure("transient", detail, http_status=answer.code, request_id=request_id)
-        return Answer(answer.body.encode(), answer.data, answer.headers, request_id)
+    async def post(self, path: str, params: Mapping[str, Any], *, idempotency_key: str, api_version: str) -> Answer:
+        """Post to `path`, idempotent under the key. Raises GatewayFailure as `get` does."""
+        options = {"idempotency_key": idempotency_key, "stripe_version": api_version}
+        return await self._request("post", path, params, options)
 
     async def close(self) -> None:
-        """Close the connections. Running calls end as transient failures."""
+        """Close the connections. Running requests end as transient failures."""
         await self._session.close()
 
-    async def _post(
-        self, path: str, request: Mapping[str, Any], *, idempotency_key: str, api_version: str
-    ) -> stripe.StripeResponse:
-        options = {"idempotency_key": idempotency_key, "stripe_version": api_version}
-        return await self._request("post", path, request, options)
-
-    async def _request(
-        self, method: str, path: str, params: Mapping[str, Any], options: Mapping[str, str]
-    ) -> stripe.StripeResponse:
+    async def _request(self, method: str, path: str, params: Mapping[str, Any], options: Mapping[str, str]) -> Answer:
         try:
-            answer = await self._client.raw_request_async(method, path, **params, **options)
-            return cast("stripe.StripeResponse", answer)
+            response = await self._client.raw_request_async(method, path, **params, **options)
         except stripe.APIConnectionError as error:
             cause = type(error.__cause__ or error).__name__
             raise GatewayFailure("transient", f"no answer: {cause}") from error
@@ -138,6 +101,15 @@ class StripeGateway:
             raise _failure(error) from error
         except AttributeError as error:  # what the SDK makes of an `error` that is not an object
             raise GatewayFailure("transient", "the answer's error is not an object") from error
+        return _answer(cast("stripe.StripeResponse", response))
+
+
+def _answer(response: stripe.StripeResponse) -> Answer:
+    request_id = _header(response.headers, "Request-Id")
+    if not isinstance(response.data, Mapping):
+        detail = "the answer is not a JSON object"
+        raise GatewayFailure("transient", detail, http_status=response.code, request_id=request_id)
+    return Answer(response.body.encode(), response.data, response.headers, request_id)
 
 
 class _WholeAnswers(stripe.AIOHTTPClient):
@@ -201,33 +173,3 @@ def _header(headers: Mapping[str, str], name: str) -> str | None:
 
 def _is_replay(headers: Mapping[str, str]) -> bool:
     return (_header(headers, "Idempotent-Replayed") or "").lower() == "true"
-
-
-def _session(answer: stripe.StripeResponse) -> Session:
-    data: object = answer.data
-    if not isinstance(data, Mapping) or data.get("object") != "checkout.session":
-        raise _not_a_session(answer)
-    match data:
-        case {"id": str() as session_id, "status": str() as status, "expires_at": int() as expires_at}:
-            if status not in _SESSION_STATUSES:
-                raise _not_a_session(answer)
-        case _:
-            raise _not_a_session(answer)
-    return Session(
-        session_id=session_id,
-        status=cast("Literal['open', 'complete', 'expired']", status),
-        hosted_page_url=data.get("url"),
-        client_secret=data.get("client_secret"),
-        expires_at=expires_at,
-        metadata=dict(data.get("metadata") or {}),
-    )
-
-
-def _not_a_session(answer: stripe.StripeResponse) -> GatewayFailure:
-    # A success that we cannot read may have made a session: the same key will show it again.
-    return GatewayFailure(
-        "transient",
-        "the answer is not a Checkout Session",
-        http_status=answer.code,
-        request_id=_header(answer.headers, "Request-Id"),
-    )

@@ -1,0 +1,85 @@
+"""The rows of ops_action, the audit chain: appended by one transaction at a time, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+from sqlalchemy import Connection, RowMapping, text
+
+from payonce.adapters.advisory_locks import Lock, wait_for_transaction
+from payonce.ports.ops import Action, ChainedAction
+
+_LAST = text("SELECT * FROM ops_action ORDER BY sequence DESC LIMIT 1")
+_APPEND = text("""
+    INSERT INTO ops_action (
+        sequence, at, actor, action, subject, why, before_hash, after_hash, detail, prev_hash, hash)
+    VALUES (
+        :sequence, :at, :actor, :action, :subject, :why, :before_hash, :after_hash, CAST(:detail AS jsonb), :prev_hash,
+        :hash)
+""")
+_OF = text("SELECT * FROM ops_action WHERE subject = :subject ORDER BY sequence DESC LIMIT :limit")
+_UNPUBLISHED = text("SELECT * FROM ops_action WHERE NOT published ORDER BY sequence LIMIT :limit")
+_MARK = text("UPDATE ops_action SET published = true WHERE sequence = ANY(:sequences)")
+_ALL = text("SELECT * FROM ops_action ORDER BY sequence")
+
+
+class ActionRows:
+    """The part of ports.ops.OpsTransaction that concerns the audit chain."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def last_action(self) -> ChainedAction | None:
+        wait_for_transaction(self._connection, Lock.AUDIT_CHAIN)  # until our own entry is appended
+        row = self._connection.execute(_LAST).mappings().first()
+        return None if row is None else _entry(row)
+
+    def append_action(self, entry: ChainedAction) -> None:
+        action = entry.action
+        self._connection.execute(
+            _APPEND,
+            {
+                "sequence": entry.sequence,
+                "at": action.at,
+                "actor": action.actor,
+                "action": action.action,
+                "subject": action.subject,
+                "why": action.why,
+                "before_hash": action.before_hash,
+                "after_hash": action.after_hash,
+                "detail": orjson.dumps(dict(action.detail)).decode(),
+                "prev_hash": entry.prev_hash,
+                "hash": entry.hash,
+            },
+        )
+
+    def actions_of(self, subject: str, limit: int) -> Sequence[ChainedAction]:
+        rows = self._connection.execute(_OF, {"subject": subject, "limit": limit}).mappings().all()
+        return [_entry(row) for row in reversed(rows)]
+
+    def unpublished_actions(self, limit: int) -> Sequence[ChainedAction]:
+        return [_entry(row) for row in self._connection.execute(_UNPUBLISHED, {"limit": limit}).mappings()]
+
+    def mark_published(self, sequences: Sequence[int]) -> None:
+        self._connection.execute(_MARK, {"sequences": list(sequences)})
+
+
+def read_chain(connection: Connection) -> tuple[list[ChainedAction], int]:
+    """Return the whole chain as it is stored, oldest first, and the newest entry that was published (0: none)."""
+    rows = connection.execute(_ALL).mappings().all()
+    return [_entry(row) for row in rows], max((row["sequence"] for row in rows if row["published"]), default=0)
+
+
+def _entry(row: RowMapping) -> ChainedAction:
+    action = Action(
+        at=row["at"],
+        actor=row["actor"],
+        action=row["action"],
+        subject=row["subject"],
+        why=row["why"],
+        before_hash=row["before_hash"],
+        after_hash=row["after_hash"],
+        detail=row["detail"],
+    )
+    return ChainedAction(row["sequence"], action, row["prev_hash"], row["hash"])

@@ -1,0 +1,98 @@
+"""The reconciler's store in PostgreSQL, behind ports.ReconcilerStore: one reconciler at a time, by a session lock.
+
+Every statement runs on the session that holds the lock and asks for the lock first: a lost connection is a lost lock,
+and whoever lost it neither reads nor writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from payonce.adapters import reconciler_statements as sql
+from payonce.adapters.advisory_locks import Lock, hold_for_session, is_held
+from payonce.adapters.postgres import Database, DatabaseThread
+from payonce.ports import DueOrder, DueRule, StatusAge, StoreUnavailable, WaitingEvent
+
+T = TypeVar("T")
+
+
+class PostgresReconcilerStore:
+    """Implements ports.ReconcilerStore. Needs a Database of its own with one connection: the lock is that session's."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._thread = DatabaseThread(database)
+
+    async def acquire(self) -> bool:
+        return await self._thread.run(lambda connection: hold_for_session(connection, Lock.RECONCILER))
+
+    async def watermark(self, task: str) -> int | None:
+        def read(connection: Connection) -> int | None:
+            done: int | None = connection.execute(sql.WATERMARK, {"task": task}).scalar_one_or_none()
+            return done
+
+        return await self._locked(read)
+
+    async def advance(self, task: str, until: int) -> None:
+        await self._locked(lambda connection: connection.execute(sql.ADVANCE, {"task": task, "until": until}))
+
+    async def unknown_events(self, events: Mapping[str, int]) -> set[str]:
+        def known(connection: Connection) -> set[str]:
+            asked = {"ids": list(events), "times": list(events.values())}
+            return {event_id for (event_id,) in connection.execute(sql.KNOWN_EVENTS, asked)}
+
+        return set(events) - await self._locked(known)
+
+    async def due_orders(self, rules: Sequence[DueRule], *, after: int, until: int, limit: int) -> Sequence[DueOrder]:
+        parameters = {
+            "statuses": [rule.status for rule in rules for _ in rule.ages],
+            "ages": [age for rule in rules for age in rule.ages],
+            "late_ages": list(sql.LATE_BORN_AGES),
+            "after": after,
+            "until": until,
+            "limit": limit,
+        }
+
+        def read(connection: Connection) -> list[DueOrder]:
+            rows = connection.execute(sql.DUE_ORDERS, parameters)
+            return [DueOrder(order_id, due, reason, (token,) if token else ()) for order_id, due, reason, token in rows]
+
+        return await self._locked(read)
+
+    async def due_waiting(self, ages: Sequence[int], *, after: int, until: int, limit: int) -> Sequence[WaitingEvent]:
+        parameters = {"ages": list(ages), "after": after, "until": until, "limit": limit}
+
+        def read(connection: Connection) -> list[WaitingEvent]:
+            rows = connection.execute(sql.DUE_WAITING, parameters)
+            return [WaitingEvent(event_id, tuple(psp_ids), due) for event_id, psp_ids, due in rows]
+
+        return await self._locked(read)
+
+    async def remember_foreign(self, psp_ids: Sequence[str]) -> None:
+        await self._locked(
+            lambda connection: connection.execute(sql.REMEMBER_FOREIGN, {"psp_ids": sorted(set(psp_ids))})
+        )
+
+    async def ages(self, stuck_after: Mapping[str, int]) -> Sequence[StatusAge]:
+        parameters = {"statuses": list(stuck_after), "seconds": list(stuck_after.values())}
+
+        def read(connection: Connection) -> list[StatusAge]:
+            return [StatusAge(*row) for row in connection.execute(sql.AGES, parameters)]
+
+        return await self._locked(read)
+
+    def close(self) -> None:
+        """Wait for the running statement, then give the lock back by closing the connection."""
+        self._thread.close()
+        self._database.dispose()
+
+    async def _locked(self, work: Callable[[Connection], T]) -> T:
+        def checked(connection: Connection) -> T:
+            if not is_held(connection, Lock.RECONCILER):
+                raise StoreUnavailable("the reconciler's lock went with its connection")
+            return work(connection)
+
+        return await self._thread.run(checked)

@@ -1,0 +1,77 @@
+"""Lists: a client's orders, newest first, and what touched one of them, oldest first. Cursors are ids.
+
+A page begins after the order (or event) that the cursor names, so what comes in meanwhile moves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from payonce.domain.terms import order_id_of
+from payonce.domain.whole_order import OrderFilter
+from services.checkout_api.access import Reader
+from services.checkout_api.dependencies import Parts
+from services.checkout_api.documents import PaymentOrderList, Timeline, timeline_event, whole_document
+from services.checkout_api.owned import own_order, read, unknown_cursor
+from services.checkout_api.parameters import OrderId
+from services.checkout_api.problems import documented
+from services.checkout_api.statuses import Status
+
+router = APIRouter(prefix="/v1/payment-orders", tags=["payment orders"])
+_MOST = 100
+#: The year 9999 still fits PostgreSQL's timestamps.
+_LAST_SECOND = 253_402_300_799
+_ORDERS, _EVENTS = "payment order of yours", "event of this order"
+Limit = Annotated[int, Query(ge=1, le=_MOST, description="How many at most")]
+Seconds = Annotated[int | None, Query(ge=0, le=_LAST_SECOND)]
+After = Annotated[str | None, Query(min_length=1, max_length=255, description="Go on after the one with this id")]
+
+
+@router.get("", response_model=PaymentOrderList, responses=documented(401, 403, 422, 429, 503))
+async def list_payment_orders(
+    *,
+    client: Reader,
+    parts: Parts,
+    reference: Annotated[str | None, Query(min_length=1, max_length=64, description="Your reference, exactly")] = None,
+    status: Annotated[Status | None, Query(description="Only orders in this status")] = None,
+    created_from: Annotated[Seconds, Query(description="Unix seconds; only orders made then or later")] = None,
+    created_until: Annotated[Seconds, Query(description="Unix seconds; only orders made before")] = None,
+    limit: Limit = 20,
+    starting_after: After = None,
+) -> PaymentOrderList:
+    """Return your payment orders that fit every filter, newest first."""
+    wanted = OrderFilter(
+        order_id=None if reference is None else order_id_of(client.id, reference),
+        status=status,
+        created_from=created_from,
+        created_until=created_until,
+    )
+    after = _cursor(starting_after, _ORDERS)
+    found = await read(parts, lambda archive: archive.page(client.id, wanted, after=after, limit=limit + 1))
+    if found is None:
+        raise unknown_cursor(_ORDERS)
+    now = parts.clock.now()
+    documents = [whole_document(whole, parts.links, now=now) for whole in found[:limit]]
+    return PaymentOrderList(data=[each for each in documents if each is not None], has_more=len(found) > limit)
+
+
+@router.get("/{order_id}/timeline", response_model=Timeline, responses=documented(401, 403, 404, 422, 429, 503))
+async def get_timeline(
+    order_id: OrderId, client: Reader, parts: Parts, limit: Limit = 50, starting_after: After = None
+) -> Timeline:
+    """Return every event that touched the order, with its effect, and why it had none."""
+    await own_order(client, order_id, parts)
+    after = _cursor(starting_after, _EVENTS)
+    lines = await read(parts, lambda archive: archive.timeline(order_id, after=after, limit=limit + 1))
+    if lines is None:
+        raise unknown_cursor(_EVENTS)
+    return Timeline(data=[timeline_event(line) for line in lines[:limit]], has_more=len(lines) > limit)
+
+
+def _cursor(after: str | None, what: str) -> str | None:
+    """Refuse what PostgreSQL cannot even be asked about: a text with NUL."""
+    if after is not None and not after.isprintable():
+        raise unknown_cursor(what)
+    return after

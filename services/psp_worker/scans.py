@@ -1,0 +1,131 @@
+"""Looking for sessions of which no answer told us: one scan of the PSP's list for all orders that wait for one.
+
+A session cannot be found by its order, so the list of a time is read and compared with the metadata. Orders that ask
+while a scan runs share the next one. What happened long ago has scans of its own, so that no live order waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from payonce.ports import GatewayFailure, Registration, Session, SessionPage
+from services.psp_worker.caller import Caller
+from services.psp_worker.psp import Psp
+from services.psp_worker.timing import CLOCK_SKEW_SECONDS
+
+#: What was first tried longer ago is looked for in other scans.
+YOUNG_SECONDS = 1800.0
+#: A page is asked for so often before those who wait are told; they ask again, each at its own pace.
+_PAGE_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The sessions that name an attempt, and when the scan that saw them began (unix seconds)."""
+
+    sessions: tuple[Session, ...]
+    began_at: float
+
+
+@dataclass(eq=False, slots=True)
+class _Search:
+    order_id: str
+    attempt: str
+    created_from: int
+    api_version: str
+    every: bool
+    answer: asyncio.Future[Sighting]
+    found: list[Session] = field(default_factory=list)
+
+    def sees(self, session: Session) -> None:
+        named = (session.metadata.get("order_id"), session.metadata.get("attempt"))
+        if named == (self.order_id, self.attempt) and session.created >= self.created_from:
+            self.found.append(session)
+
+    def ends(self, *, oldest_created: int | None, began_at: float) -> None:
+        """Answer if nothing older can be of interest; None: the list is at its end."""
+        is_over = oldest_created is None or oldest_created < self.created_from or (self.found and not self.every)
+        if is_over and not self.answer.done():
+            self.answer.set_result(Sighting(tuple(self.found), began_at))
+
+
+class _Line:
+    def __init__(self) -> None:
+        self.waiting: list[_Search] = []
+        self.runner: asyncio.Task[None] | None = None
+
+
+class Scans:
+    """Shared searches. Belongs to one event loop."""
+
+    def __init__(self, psp: Psp) -> None:
+        self._psp = psp
+        self._young, self._old = _Line(), _Line()
+
+    async def find(self, row: Registration, *, every: bool = False) -> Sighting:
+        """Look for sessions of the row's attempt made since its first try; `every`: not only the newest.
+
+        Raises GatewayFailure when the PSP cannot be asked now: ask again.
+        """
+        search = _Search(
+            order_id=row.order_id,
+            attempt=str(row.attempt),
+            created_from=int(row.first_try_at) - CLOCK_SKEW_SECONDS,
+            api_version=row.api_version,
+            every=every,
+            answer=asyncio.get_running_loop().create_future(),
+        )
+        is_young = self._psp.clock.now() - row.first_try_at <= YOUNG_SECONDS
+        line = self._young if is_young else self._old
+        line.waiting.append(search)
+        if line.runner is None or line.runner.done():
+            line.runner = asyncio.get_running_loop().create_task(self._run(line))
+        return await search.answer
+
+    async def _run(self, line: _Line) -> None:
+        while line.waiting:
+            searches, line.waiting = line.waiting, []
+            try:
+                await self._scan(searches)
+            except Exception as error:  # noqa: BLE001  (it is raised where it is waited for)
+                for search in _unanswered(searches):
+                    search.answer.set_exception(error)
+
+    async def _scan(self, searches: Sequence[_Search]) -> None:
+        began_at, after = self._psp.clock.now(), None
+        until = int(began_at) + CLOCK_SKEW_SECONDS
+        api_version = max(search.api_version for search in searches)
+        with Caller(self._psp, None, order_id="", spare=True) as caller:
+            while open_searches := _unanswered(searches):
+                created_from = min(search.created_from for search in open_searches)
+                page = await self._page(caller, created_from, until, after, api_version)
+                for search in open_searches:
+                    for session in page.sessions:
+                        search.sees(session)
+                    oldest = page.oldest_created if page.next_after is not None else None
+                    search.ends(oldest_created=oldest, began_at=began_at)
+                after = page.next_after
+
+    async def _page(
+        self, caller: Caller, created_from: int, until: int, after: str | None, api_version: str
+    ) -> SessionPage:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await caller.call(
+                    "sessions.list",
+                    lambda: self._psp.gateway.sessions_created(
+                        created_from=created_from, created_until=until, after=after, api_version=api_version
+                    ),
+                )
+            except GatewayFailure as failure:
+                if tries == _PAGE_TRIES or failure.kind == "permanent":
+                    raise
+                await caller.pause(failure)
+
+
+def _unanswered(searches: Iterable[_Search]) -> list[_Search]:
+    return [search for search in searches if not search.answer.done()]

@@ -1,0 +1,325 @@
+"""Two processes at once, asked of the simulated PostgreSQL and of the real one: what locks, what waits, what is seen.
+
+The simulation is worth what its store is worth; so each race that it relies on is run on both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from payonce.adapters.fold_store import PostgresFoldStore
+from payonce.adapters.ledger import PostgresLedger
+from payonce.adapters.postgres import Database, DatabaseThread
+from payonce.ports import (
+    FoldStore,
+    Ledger,
+    OrderChange,
+    ParkedEvent,
+    PositionMoved,
+    Record,
+    Reference,
+    Registration,
+    StoreUnavailable,
+    TopicPartition,
+)
+from tests.adapters.test_fold_store_contract import COLUMNS
+from tests.simulation.database import Database as SimulatedDatabase
+from tests.simulation.fold_tables import SimulatedFoldStore
+from tests.simulation.ledger_tables import SimulatedLedger
+from tests.simulation.network import Network
+from tests.simulation.scheduler import Incarnation, VirtualLoop
+
+T = TypeVar("T")
+Race = Callable[[Callable[[FoldStore, FoldStore], Awaitable[T]]], T]
+LedgerRace = Callable[[Callable[[Ledger, Ledger], Awaitable[T]]], T]
+
+FIRST, SECOND = "ord_" + "a" * 26, "ord_" + "b" * 26
+PLACE = TopicPartition("payments.tokens", 3)
+TABLES = "payment_order, psp_reference, unresolved_event, fold_position, outbox, psp_registration"
+KINDS = ["simulated", pytest.param("postgres", marks=pytest.mark.stack)]
+#: Far longer than any statement takes, so that who has not answered by then waits for a lock.
+SURELY_WAITING_SECONDS = 0.4
+
+
+class GaveUp(Exception):
+    """Rolls a transaction back."""
+
+
+def simulated() -> tuple[VirtualLoop, SimulatedDatabase, list[Incarnation]]:
+    loop = VirtualLoop()  # type: ignore[abstract]
+    network = Network(loop, random.Random(1))  # noqa: S311
+    network.leg = lambda: 0.001  # type: ignore[method-assign]
+    database = SimulatedDatabase(network, random.Random(1), 1_800_000_000.0)  # noqa: S311
+    return loop, database, [Incarnation(name, loop) for name in ("first", "second")]
+
+
+@pytest.fixture(params=KINDS)
+def race(request: pytest.FixtureRequest) -> Iterator[Race[Any]]:
+    """Runs a race between two fold stores on empty tables."""
+    if request.param == "simulated":
+        loop, database, owners = simulated()
+        stores = [SimulatedFoldStore(database, owner) for owner in owners]
+        yield lambda scenario: loop.run(_coroutine(scenario(*stores)))
+        return
+    url = _emptied(request.getfixturevalue("database_url"))
+    real = [PostgresFoldStore(Database(url, application_name=f"race {number}")) for number in range(2)]
+    yield lambda scenario: asyncio.run(_coroutine(scenario(*real)))
+    for store in real:
+        store.close()
+
+
+@pytest.fixture(params=KINDS)
+def ledger_race(request: pytest.FixtureRequest) -> Iterator[LedgerRace[Any]]:
+    """Runs a race between two ledgers on empty tables."""
+    if request.param == "simulated":
+        loop, database, owners = simulated()
+        ledgers = [SimulatedLedger(database, owner) for owner in owners]
+        yield lambda scenario: loop.run(_coroutine(scenario(*ledgers)))
+        return
+    url = _emptied(request.getfixturevalue("database_url"))
+    databases = [Database(url, application_name=f"race {number}") for number in range(2)]
+    threads = [DatabaseThread(database) for database in databases]
+
+    async def run(scenario: Callable[[Ledger, Ledger], Awaitable[Any]]) -> Any:
+        return await scenario(*(PostgresLedger(thread) for thread in threads))
+
+    yield lambda scenario: asyncio.run(run(scenario))
+    for thread, each in zip(threads, databases, strict=True):
+        thread.close()
+        each.dispose()
+
+
+def _emptied(url: str) -> str:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {TABLES}"))
+    engine.dispose()
+    return url
+
+
+async def _coroutine(work: Awaitable[T]) -> T:
+    return await work
+
+
+def change(order_id: str, facts: dict[str, Any]) -> OrderChange:
+    return OrderChange(order_id, facts, COLUMNS, 1, None)
+
+
+async def waits(work: asyncio.Future[Any]) -> bool:
+    done, _ = await asyncio.wait([work], timeout=SURELY_WAITING_SECONDS)
+    return not done
+
+
+def test_who_waits_for_an_order_reads_what_the_other_has_committed(race: Race[Any]) -> None:
+    async def scenario(ours: FoldStore, theirs: FoldStore) -> tuple[bool, Any]:
+        async def second() -> Any:
+            async with theirs.transaction() as transaction:
+                return (await transaction.lock([FIRST]))[FIRST].facts
+
+        async with ours.transaction() as transaction:
+            await transaction.lock([FIRST])
+            task = asyncio.ensure_future(second())
+            waited = await waits(task)
+            await transaction.save([change(FIRST, {"a": 1})], {})
+        return waited, await task
+
+    assert race(scenario) == (True, {"a": 1})
+
+
+def test_a_row_that_is_rolled_back_is_made_by_who_waited(race: Race[Any]) -> None:
+    async def scenario(ours: FoldStore, theirs: FoldStore) -> tuple[bool, Any]:
+        async def second() -> Any:
+            async with theirs.transaction() as transaction:
+                return (await transaction.lock([FIRST]))[FIRST].facts
+
+        with pytest.raises(GaveUp):
+            async with ours.transaction() as transaction:
+                await transaction.lock([FIRST])
+                await transaction.save([change(FIRST, {"a": 1})], {})
+                task = asyncio.ensure_future(second())
+                waited = await waits(task)
+                raise GaveUp
+        return waited, await task
+
+    assert race(scenario) == (True, {})
+
+
+def test_another_order_is_not_waited_for(race: Race[Any]) -> None:
+    async def scenario(ours: FoldStore, theirs: FoldStore) -> list[str]:
+        async with ours.transaction() as transaction, theirs.transaction() as other:
+            await transaction.lock([FIRST])
+            return sorted(await other.lock([SECOND]))
+
+    assert race(scenario) == [SECOND]
+
+
+def test_what_is_not_committed_is_not_seen_and_each_statement_looks_anew(race: Race[Any]) -> None:
+    async def scenario(ours: FoldStore, theirs: FoldStore) -> tuple[Any, Any]:
+        async with theirs.transaction() as reader:
+            async with ours.transaction() as transaction:
+                await transaction.lock([FIRST])
+                await transaction.save([change(FIRST, {})], {"pi_1": Reference(FIRST, None)})
+                before = dict(await reader.orders_of(["pi_1"]))
+            return before, dict(await reader.orders_of(["pi_1"]))
+
+    assert race(scenario) == ({}, {"pi_1": FIRST})
+
+
+def test_of_two_owners_of_one_psp_id_the_first_to_insert_stays(race: Race[Any]) -> None:
+    async def scenario(ours: FoldStore, theirs: FoldStore) -> tuple[bool, Any]:
+        async def second() -> None:
+            async with theirs.transaction() as transaction:
+                await transaction.lock([SECOND])
+                await transaction.save([change(SECOND, {})], {"pi_1": Reference(SECOND, "pi_1")})
+
+        async with ours.transaction() as transaction:
+            await transaction.lock([FIRST])
+            await transaction.save([change(FIRST, {})], {"pi_1": Reference(FIRST, None)})
+            task = asyncio.ensure_future(second())
+            waited = await waits(task)
+        await task
+        async with ours.transaction() as transaction:
+            return waited, dict(await transaction.orders_of(["pi_1"]))
+
+    assert race(scenario) == (True, {"pi_1": FIRST})
+
+
+@pytest.mark.parametrize("start", [None, 5])
+def test_of_two_who_advance_a_position_one_must_end(race: Race[Any], start: int | None) -> None:
+    async def scenario(ours: FoldStore, theirs: FoldStore) -> tuple[bool, Any, Any]:
+        if start is not None:
+            async with ours.transaction() as transaction:
+                await transaction.advance({PLACE: start}, expected={PLACE: None})
+
+        async def second() -> None:
+            async with theirs.transaction() as transaction:
+                await transaction.advance({PLACE: 7}, expected={PLACE: start})
+
+        async with ours.transaction() as transaction:
+            await transaction.advance({PLACE: 6}, expected={PLACE: start})
+            task = asyncio.ensure_future(second())
+            waited = await waits(task)
+        [error] = await asyncio.gather(task, return_exceptions=True)
+        return waited, type(error), dict(await ours.positions())
+
+    assert race(scenario) == (True, PositionMoved, {PLACE: 6})
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_waiting_event_is_taken_by_one(race: Race[Any], commits: bool) -> None:
+    event = ParkedEvent("evt_1", ("ch_1",), Record("payments.webhooks", 0, 0, b"k", b"{}"))
+
+    async def scenario(ours: FoldStore, theirs: FoldStore) -> tuple[int, bool, int]:
+        async with ours.transaction() as transaction:
+            await transaction.park([event])
+
+        async def second() -> int:
+            async with theirs.transaction() as transaction:
+                return len(await transaction.parked_for(["ch_1"]))
+
+        try:
+            async with ours.transaction() as transaction:
+                taken = len(await transaction.parked_for(["ch_1"]))
+                task = asyncio.ensure_future(second())
+                waited = await waits(task)
+                if not commits:
+                    raise GaveUp
+        except GaveUp:
+            pass
+        return taken, waited, await task
+
+    assert race(scenario) == (1, True, 0 if commits else 1)
+
+
+def test_one_sweeps_at_a_time(race: Race[Any]) -> None:
+    event = ParkedEvent("evt_1", ("ch_1",), Record("payments.webhooks", 0, 0, b"k", b"{}"))
+
+    async def scenario(ours: FoldStore, theirs: FoldStore) -> list[Any]:
+        async with ours.transaction() as transaction:
+            await transaction.park([event])
+            await transaction.lock([FIRST])
+            await transaction.save([change(FIRST, {})], {"ch_1": Reference(FIRST, None)})
+        async with ours.transaction() as one, theirs.transaction() as other:
+            found = [list(await one.resolvable(10)), list(await other.resolvable(10))]
+        async with theirs.transaction() as later:
+            return [*found, list(await later.resolvable(10))]
+
+    assert race(scenario) == [["ch_1"], [], ["ch_1"]]
+
+
+def test_of_two_who_wait_for_each_other_one_is_sent_away(race: Race[Any]) -> None:
+    async def scenario(ours: FoldStore, theirs: FoldStore) -> list[bool]:
+        async def crossing(store: FoldStore, first: str, then: str, ready: asyncio.Event, go: asyncio.Event) -> None:
+            async with store.transaction() as transaction:
+                await transaction.lock([first])
+                ready.set()
+                await go.wait()
+                await transaction.lock([then])
+
+        one, other = asyncio.Event(), asyncio.Event()
+        answers = await asyncio.gather(
+            crossing(ours, FIRST, SECOND, one, other),
+            crossing(theirs, SECOND, FIRST, other, one),
+            return_exceptions=True,
+        )
+        return sorted(isinstance(answer, StoreUnavailable) for answer in answers)
+
+    assert race(scenario) == [False, True]
+
+
+def row(attempt: int, **changes: Any) -> Registration:
+    fields: dict[str, Any] = {
+        "order_id": FIRST,
+        "attempt": attempt,
+        "body_hash": "v1:x",
+        "command_id": f"cmd_{attempt}",
+        "idempotency_key": f"{FIRST}:register:{attempt}",
+        "api_version": "v",
+        "request": {},
+        "first_try_at": 1.0,
+        "last_try_at": 1.0,
+        "expires_at": 2,
+    }
+    return Registration(**{**fields, **changes})
+
+
+def test_an_attempt_is_entered_by_one(ledger_race: LedgerRace[Any]) -> None:
+    async def scenario(ours: Ledger, theirs: Ledger) -> tuple[list[bool], bool]:
+        one, other = await asyncio.gather(ours.enter(row(1)), theirs.enter(row(1, body_hash="v1:other")))
+        return sorted([one.new, other.new]), one.rows == other.rows
+
+    assert ledger_race(scenario) == ([False, True], True)
+
+
+def test_of_two_settlements_the_first_stays(ledger_race: LedgerRace[Any]) -> None:
+    async def scenario(ours: Ledger, theirs: Ledger) -> bool:
+        await ours.enter(row(1))
+        one, other = await asyncio.gather(
+            ours.settle(row(1, state="open", session_id="cs_1"), expected=("calling",)),
+            theirs.settle(row(1, state="failed", proof="p"), expected=("calling",)),
+        )
+        return one == other and one is not None
+
+    assert ledger_race(scenario)
+
+
+def test_a_new_attempt_and_a_settlement_that_lets_go_never_hold_the_order_twice(ledger_race: LedgerRace[Any]) -> None:
+    """Whichever comes first, the index allows one row in a holding state."""
+
+    async def scenario(ours: Ledger, theirs: Ledger) -> int:
+        await ours.enter(row(1))
+        await asyncio.gather(
+            ours.settle(row(1, state="expired"), expected=("calling",)),
+            theirs.enter(row(2)),
+            ours.enter(row(2, body_hash="v1:other")),
+        )
+        entered = await ours.enter(row(3))
+        return sum(each.state in {"calling", "open", "unknown", "used"} for each in entered.rows.values())
+
+    assert ledger_race(scenario) == 1

@@ -1,0 +1,163 @@
+"""PostgreSQL restored from an older backup under traffic: everything since then is caught up by itself.
+
+The backup is a cold copy of the server's files, the restore puts it in the place of a crashed server's: exactly what
+is lost when ops go back to last night's. Kafka and the PSP know more than the tables then.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from pydantic import SecretStr
+
+from payonce.settings import ReconcilerSettings
+from payonce.verification import Report, verify
+from sandbox.stack.postgres import Postgres
+from sandbox.world import World, WorldOptions
+from tests.end_to_end.shop import Shop, body_of, eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(290)]
+
+
+@pytest.fixture(scope="module")
+def own_world() -> Iterator[World]:
+    """A world whose database may go back in time."""
+    with World(WorldOptions(with_shop=True, delayed_debit_seconds=3_600), on_progress=print) as running:
+        yield running
+
+
+@pytest.fixture
+def shop(own_world: World) -> Iterator[Shop]:
+    with Shop(own_world) as client:
+        yield client
+
+
+class Traffic:
+    """Places and pays orders in a thread until it is told to stop; what is refused is not counted."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.accepted: list[str] = []
+        self.paid: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with Shop(self._world) as shop:
+            while not self._stopping.wait(0.05):
+                answer = shop.post(shop.body(), wait=2)
+                if answer.status_code in {201, 202}:
+                    self.accepted.append(answer.json()["id"])
+                if answer.status_code == 201:
+                    shop.pay(answer.json())
+                    self.paid.append(answer.json()["id"])
+
+
+def backup(server: Postgres, copy: Path) -> None:
+    """Stop the server, copy its files, start it: services wait meanwhile."""
+    server.stop()
+    copy_files(server.folder / "data", copy)
+    server.start()
+
+
+def restore(server: Postgres, copy: Path) -> None:
+    """Crash the server and start it on the older files."""
+    server.kill()
+    shutil.rmtree(server.folder / "data")
+    copy_files(copy, server.folder / "data")
+    (server.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+    server.start()
+
+
+def copy_files(source: Path, target: Path) -> None:
+    """Copy a folder with the owners of its files: the server runs as a user of its own."""
+    shutil.copytree(source, target)
+    owner = source.stat()
+    if os.geteuid() == 0:
+        for path in (target, *target.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def announced(shop: Shop) -> dict[str, int]:
+    """The greatest version of each order on payments.status."""
+    versions: dict[str, int] = {}
+    for message in shop.records("payments.status"):
+        body = body_of(message)
+        versions[body["order_id"]] = max(versions.get(body["order_id"], 0), body["version"])
+    return versions
+
+
+def verified(world: World, *, grace_seconds: float) -> Report:
+    stripe = ReconcilerSettings(
+        stripe_api_base=world.addresses.simulator_url,
+        stripe_secret_key=SecretStr(world.credentials.stripe_secret_key),
+        stripe_reconciler_share=20.0,
+    )
+    addresses = world.addresses
+    return verify(addresses.kafka_bootstrap_servers, addresses.database_url, grace_seconds=grace_seconds, stripe=stripe)
+
+
+def test_a_backup_restored_under_traffic_is_caught_up_by_itself(own_world: World, shop: Shop, tmp_path: Path) -> None:
+    """Every webhook answered 200 is in the tables, no version is below what was announced, nothing is doubled."""
+    assert own_world.stack is not None
+    server = own_world.stack.postgres
+    with Traffic(own_world) as traffic:
+        eventually(lambda: len(traffic.paid) >= 20, "orders before the backup")
+        backup(server, tmp_path / "backup")
+        known = len(traffic.paid)
+        eventually(lambda: len(traffic.paid) >= known + 40, "orders since the backup")
+        told = announced(shop)
+        restore(server, tmp_path / "backup")
+        known = len(traffic.paid)
+        eventually(lambda: len(traffic.paid) >= known + 20, "orders since the restore")
+
+    for order_id in traffic.paid:
+        shop.wait_for_status(order_id, "paid")
+    for order_id in traffic.accepted:
+        eventually(lambda order_id=order_id: shop.order(order_id), f"{order_id} is known")  # type: ignore[misc]
+    assert {order_id: n for order_id in traffic.accepted if (n := shop.sessions_of(order_id)) > 1} == {}
+    eventually(lambda: shop.rows("SELECT count(*) AS n FROM outbox")[0]["n"] == 0, "all is announced")
+    rows = {row["order_id"]: row["version"] for row in shop.rows("SELECT order_id, version FROM payment_order")}
+    assert {order_id: version for order_id, version in told.items() if rows.get(order_id, 0) < version} == {}
+
+    def clean() -> Report | None:
+        report = verified(own_world, grace_seconds=1)
+        return None if report.violations else report
+
+    report = eventually(clean, "verification is clean")
+    assert {check.name for check in report.checks if check.checked == 0} <= NOTHING_TO_SEE
+
+
+#: What this traffic makes none of.
+NOTHING_TO_SEE = {
+    "dead letters say where they come from",
+    "announcements do not wait",
+    "a refund reference moves money once",
+    "the audit chain is whole",
+}
+
+
+def test_what_is_planted_in_a_living_world_is_found(own_world: World, shop: Shop) -> None:
+    """Through the whole of it, with services running; afterwards it is as it was."""
+    order: dict[str, Any] = shop.registered()
+    assert eventually(lambda: not verified(own_world, grace_seconds=1).violations, "clean before")
+    shop.execute("UPDATE payment_order SET psp_token = 'cs_else' WHERE order_id = :id", id=order["id"])
+
+    report = verified(own_world, grace_seconds=1)
+
+    assert [check.name for check in report.checks if check.violations] == ["every row is what its facts amount to"]
+    assert [each.subject for check in report.checks for each in check.examples] == [order["id"]]

@@ -1,0 +1,297 @@
+"""The guarantees of docs/guarantees.md, asked of a world that has come to rest. What each returns is what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from payonce.codec import Undecodable, decode
+from payonce.domain.commands import Command, RegisterPayment
+from payonce.domain.events import AttemptCancelled, OrderStatusChanged, RegistrationFailed, TokenIssued
+from payonce.domain.merge import Facts, merge
+from payonce.domain.order import view
+from payonce.domain.order_columns import columns_of
+from payonce.ports import Record
+from services.status_processor.merging import address
+from services.status_processor.reading import Entry, Unfoldable, read
+from tests.simulation.dice import dice
+from tests.simulation.fold_tables import ORDERS, OUTBOX
+from tests.simulation.processes import LIMIT_PER_SECOND
+from tests.simulation.psp_account import SessionRecord
+from tests.simulation.shop import Order
+from tests.simulation.webhook_sender import WebhookSender
+from tests.simulation.world import World
+
+#: Dead letters that the runs ask for: garbage, refusals, and outcomes that only ops can settle.
+_EXPECTED_REASONS = frozenset(
+    {"not_json", "wrong_shape", "missing_type", "unknown_type", "unknown_version", "key_mismatch"}
+    | {"psp_refused", "unknown_outcome", "unresolved"}
+)
+_READ_TOPICS = ("payments.commands", "payments.tokens", "payments.webhooks")
+
+
+def violations(world: World, orders: list[Order], sender: WebhookSender) -> Iterator[str]:
+    """Yield every guarantee that the run has broken."""
+    yield from world.violations
+    yield from _answered(world)
+    yield from _one_session(world, orders)
+    yield from _one_refund(world)
+    yield from _one_token(world)
+    yield from _failed_means_failed(world)
+    yield from _thanked_events_are_in_the_log(world, sender)
+    yield from _rows_are_the_fold_of_the_log(world)
+    yield from _status_is_the_truth(world, orders)
+    yield from _dead_letters(world)
+    yield from _announcements(world)
+    yield from _pace(world)
+
+
+def watch_sessions(world: World) -> Iterator[str]:
+    """Yield orders that can be paid twice at this moment."""
+    payable: Counter[str] = Counter(
+        record.metadata["order_id"]
+        for record in world.psp.sessions.values()
+        if record.is_open and record.is_revealed and not record.is_late_born and "order_id" in record.metadata
+    )
+    yield from (f"{count} payable sessions at once for {order_id}" for order_id, count in payable.items() if count > 1)
+    if payable:
+        yield from _cancelled_means_closed(world)
+
+
+def _cancelled_means_closed(world: World) -> Iterator[str]:
+    for _, message in _messages(world, "payments.tokens"):
+        if isinstance(message, AttemptCancelled):
+            name = (message.order_id, str(message.attempt))
+            for record in world.psp.sessions.values():
+                attempt = (record.metadata.get("order_id"), record.metadata.get("attempt"))
+                if attempt == name and record.is_open and not record.is_late_born:
+                    yield f"attempt {name[1]} of {name[0]} is cancelled, and can be paid"
+
+
+def _messages(world: World, topic: str) -> Iterator[tuple[Record, Any]]:
+    for record in world.log.topic(topic):
+        try:
+            yield record, decode(record)
+        except Undecodable:
+            continue
+
+
+def _place(record: Record) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def _answered(world: World) -> Iterator[str]:
+    """1: every command has an outcome event or a dead letter."""
+    events = [message for _, message in _messages(world, "payments.tokens")]
+    outcomes = {message.command_id for message in events}
+    cancelled = {(message.order_id, message.attempt) for message in events if isinstance(message, AttemptCancelled)}
+    dead = {record.header("dlt-origin") for record in world.log.topic("payments.commands.dlt")}
+    for record, command in _messages(world, "payments.commands"):
+        assert isinstance(command, Command)
+        place = _place(record)
+        if isinstance(command, RegisterPayment) and (command.order_id, command.attempt) in cancelled:
+            continue  # cancelled before it was registered: that is its outcome
+        if command.command_id not in outcomes and place not in dead:
+            yield f"no outcome for {type(command).__name__} at {place}"
+
+
+def _one_session(world: World, orders: list[Order]) -> Iterator[str]:
+    """2: one session per attempt, one that can be paid per order, one payment per order."""
+    by_attempt: defaultdict[tuple[str, str], list[SessionRecord]] = defaultdict(list)
+    for record in world.psp.sessions.values():
+        if "order_id" in record.metadata and not record.is_late_born:
+            by_attempt[record.metadata["order_id"], record.metadata["attempt"]].append(record)
+    for (order_id, attempt), records in by_attempt.items():
+        if len(records) > 1:
+            yield f"{len(records)} sessions for attempt {attempt} of {order_id}"
+    paid: Counter[str] = Counter(
+        intent["metadata"]["order_id"]
+        for intent in world.psp.intents.values()
+        if intent["status"] == "succeeded" and intent["metadata"]
+    )
+    yield from (f"{count} payments for {order_id}" for order_id, count in paid.items() if count > 1)
+
+
+def _one_refund(world: World) -> Iterator[str]:
+    """2: a refund reference moves money once."""
+    asked: Counter[tuple[str, str]] = Counter(
+        (refund["metadata"]["order_id"], refund["metadata"]["refund_reference"])
+        for refund in world.psp.refunds.values()
+        if refund["metadata"]
+    )
+    yield from (f"{count} refunds for {name}" for name, count in asked.items() if count > 1)
+
+
+def _one_token(world: World) -> Iterator[str]:
+    """2: however often an outcome is repeated, it names one session."""
+    tokens: dict[tuple[str, int], str] = {}
+    for _, message in _messages(world, "payments.tokens"):
+        if isinstance(message, TokenIssued):
+            first = tokens.setdefault((message.order_id, message.attempt), message.session_id)
+            if first != message.session_id:
+                yield f"two tokens for attempt {message.attempt} of {message.order_id}: {first}, {message.session_id}"
+
+
+def _failed_means_failed(world: World) -> Iterator[str]:
+    """1: an attempt that was proven to have failed has no session, but for one that Stripe brings forth later."""
+    made = {
+        (record.metadata["order_id"], int(record.metadata["attempt"])): session_id
+        for session_id, record in world.psp.sessions.items()
+        if "order_id" in record.metadata and not record.is_late_born
+    }
+    for _, message in _messages(world, "payments.tokens"):
+        if isinstance(message, RegistrationFailed) and (message.order_id, message.attempt) in made:
+            yield f"attempt {message.attempt} of {message.order_id} failed ({message.reason}), and has a session"
+
+
+def _thanked_events_are_in_the_log(world: World, sender: WebhookSender) -> Iterator[str]:
+    """4: a webhook that was answered 200 is durable."""
+    written = {record.header("ce_id") for record in world.log.topic("payments.webhooks")}
+    yield from (f"answered 200 and not in the log: {each}" for each in sender.thanked if each not in written)
+
+
+def _rows_are_the_fold_of_the_log(world: World) -> Iterator[str]:
+    """4, 5, 9: the rows are what all records give, in another order and with repetitions."""
+    facts = _folded_anew(world)
+    stored = {order_id: orjson.loads(row[0]) for order_id, row in world.database.tables.get(ORDERS, {}).items()}
+    for order_id in sorted(facts.keys() | stored.keys()):
+        ours, theirs = facts.get(order_id, {}), stored.get(order_id, {})
+        if ours != theirs:
+            yield f"{order_id} is not the fold of the log: {_difference(theirs, ours)}"
+    for order_id, (raw, columns, _) in world.database.tables.get(ORDERS, {}).items():
+        if columns["payment_order_status"] is not None and columns != columns_of(view(orjson.loads(raw))):
+            yield f"{order_id}: the columns do not follow from the facts"
+
+
+def _folded_anew(world: World) -> dict[str, Facts]:
+    records = [record for topic in _READ_TOPICS for record in world.log.topic(topic)]
+    readings = [read(record, group="status_processor", livemode=False) for record in records]
+    buried = {record.header("dlt-origin") for record in world.log.topic("payments.webhooks.dlt")}
+    entries = [each for each in readings if isinstance(each, Entry) and _place(each.record) not in buried]
+    dice(len(records)).shuffle(entries)
+    known: dict[str, str] = {}
+    addressed, _ = address(entries + entries[::3], known)
+    facts: dict[str, Facts] = {}
+    for entry, order_id in addressed:
+        facts[order_id] = merge(facts.get(order_id, {}), entry.facts)
+    return {order_id: orjson.loads(orjson.dumps(each)) for order_id, each in facts.items()}
+
+
+def _difference(stored: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    names = sorted(name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name))
+    return "; ".join(f"{name}: stored {stored.get(name)}, expected {expected.get(name)}" for name in names)[:600]
+
+
+def _status_is_the_truth(world: World, orders: list[Order]) -> Iterator[str]:
+    """6: the status is what Stripe knows, read from its objects and not from its events."""
+    for order in orders:
+        row = world.database.tables.get(ORDERS, {}).get(order.order_id)
+        if row is None:
+            if order.accepted:
+                yield f"order {order.number} was accepted and has no row"
+            continue
+        expected = _truth(world, order)
+        status, flags = row[1]["payment_order_status"], row[1]["flags"]
+        if expected is not None and status not in expected:
+            yield f"order {order.number} is {status} {flags}, Stripe says {sorted(expected)}"
+
+
+def _truth(world: World, order: Order) -> set[str] | None:
+    """Return the statuses that Stripe's objects allow; None where the order never had a session of ours."""
+    psp = world.psp
+    sessions = [r for r in psp.sessions.values() if r.metadata.get("order_id") == order.order_id]
+    paid = [i for i in psp.intents.values() if i["metadata"].get("order_id") == order.order_id]
+    money = [intent for intent in paid if intent["status"] == "succeeded"]
+    buried = {letter.header("ce_id") for letter in world.log.topic("payments.webhooks.dlt")}
+    if any(record.is_late_born for record in sessions) or not buried.isdisjoint(_events_of_reversals(world, paid)):
+        return None
+    if not money:
+        allowed = {"created", "expired", "registration_failed", "cancelled"}
+        if any(intent["status"] == "processing" for intent in paid):
+            return {"processing"}
+        return allowed | {"failed"} if paid else allowed
+    return {_paid_status(world, order, money[0])}
+
+
+def _paid_status(world: World, order: Order, intent: Mapping[str, Any]) -> str:
+    psp = world.psp
+    disputes = {each["status"] for each in psp.disputes.values() if each["charge"] == intent["latest_charge"]}
+    refunded = psp.refunded(intent["id"])
+    is_due = any(intent["amount"] == body.amount for body in order.bodies)
+    rows = (
+        ("charged_back", "lost" in disputes),
+        ("disputed", "needs_response" in disputes),
+        ("refunded", refunded >= intent["amount"]),
+        ("processing", not is_due),
+        ("partially_refunded", refunded > 0),
+        ("paid", True),
+    )
+    return next(status for status, holds in rows if holds)
+
+
+def _events_of_reversals(world: World, paid: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the events of an order's refunds and disputes: one that came a day before its payment is for ops."""
+    for happening in world.psp.events:
+        subject = orjson.loads(happening.body)["data"]["object"]
+        if any(subject.get("charge") == intent["latest_charge"] for intent in paid):
+            yield happening.event_id
+
+
+def _dead_letters(world: World) -> Iterator[str]:
+    """7, 8: nothing is set aside because something was away, and what is, is there with its bytes."""
+    for topic in _READ_TOPICS:
+        for record in world.log.topic(f"{topic}.dlt"):
+            reason = record.header("dlt-reason")
+            if reason not in _EXPECTED_REASONS:
+                yield f"a dead letter for {reason}: {record.header('dlt-error')}"
+        dead = {record.header("dlt-origin") for record in world.log.topic(f"{topic}.dlt")}
+        for record in world.log.topic(topic):
+            reading = read(record, group="status_processor", livemode=False)
+            place = _place(record)
+            if isinstance(reading, Unfoldable) and place not in dead:
+                yield f"neither folded nor set aside: {place}"
+    if world.database.tables.get(OUTBOX):
+        yield "announcements are left in the outbox"
+
+
+def _announcements(world: World) -> Iterator[str]:
+    """9: versions never go back, one version says one thing, and the last says what the row says."""
+    heard: dict[str, OrderStatusChanged] = {}
+    bodies: dict[tuple[str, int], bytes] = {}
+    for record, message in _messages(world, "payments.status"):
+        assert isinstance(message, OrderStatusChanged)
+        assert record.value is not None
+        said = bodies.get((message.order_id, message.version))
+        latest = heard.get(message.order_id)
+        if said is not None and said != record.value:
+            yield f"{message.order_id}: version {message.version} says two things"
+        if b"stripe.example" in record.value:
+            yield f"{message.order_id}: a payment link on the public topic"
+        bodies[message.order_id, message.version] = record.value
+        if latest is None or message.version > latest.version:
+            heard[message.order_id] = message
+    for order_id, (_, columns, _) in world.database.tables.get(ORDERS, {}).items():
+        if columns.get("client_id") is None:
+            continue
+        said_last = heard.get(order_id)
+        if said_last is None:
+            yield f"{order_id} was never announced"
+        elif (said_last.payment_order_status, list(said_last.flags), said_last.amount_paid) != (
+            columns["payment_order_status"],
+            list(columns["flags"]),
+            columns["amount_paid"],
+        ):
+            yield f"{order_id}: announced {said_last.payment_order_status}, stored {columns['payment_order_status']}"
+
+
+def _pace(world: World) -> Iterator[str]:
+    """10: never more calls in one second than Stripe allows, but for a process frozen between check and send."""
+    calls = world.psp.calls
+    for index, began in enumerate(calls):
+        window = sum(1 for call in calls[index : index + 40] if call < began + 1.0)
+        if window > LIMIT_PER_SECOND:
+            yield f"{window} calls within one second from {began:.2f}"
+            return

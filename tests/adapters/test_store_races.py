@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -18,6 +19,7 @@ from payonce.adapters.ledger import PostgresLedger
 from payonce.adapters.postgres import Database, DatabaseThread
 from payonce.ports import (
     FoldStore,
+    FoldTransaction,
     Ledger,
     OrderChange,
     ParkedEvent,
@@ -111,6 +113,15 @@ def change(order_id: str, facts: dict[str, Any]) -> OrderChange:
     return OrderChange(order_id, facts, COLUMNS, 1, None)
 
 
+@asynccontextmanager
+async def given_up(store: FoldStore) -> AsyncIterator[FoldTransaction]:
+    """A transaction that is rolled back at its end."""
+    with suppress(GaveUp):
+        async with store.transaction() as transaction:
+            yield transaction
+            raise GaveUp
+
+
 async def waits(work: asyncio.Future[Any]) -> bool:
     done, _ = await asyncio.wait([work], timeout=SURELY_WAITING_SECONDS)
     return not done
@@ -138,13 +149,15 @@ def test_a_row_that_is_rolled_back_is_made_by_who_waited(race: Race[Any]) -> Non
             async with theirs.transaction() as transaction:
                 return (await transaction.lock([FIRST]))[FIRST].facts
 
-        with pytest.raises(GaveUp):
-            async with ours.transaction() as transaction:
+        async def first() -> tuple[bool, asyncio.Future[Any]]:
+            async with given_up(ours) as transaction:
                 await transaction.lock([FIRST])
                 await transaction.save([change(FIRST, {"a": 1})], {})
                 task = asyncio.ensure_future(second())
                 waited = await waits(task)
-                raise GaveUp
+            return waited, task
+
+        waited, task = await first()
         return waited, await task
 
     assert race(scenario) == (True, {})
@@ -223,15 +236,10 @@ def test_a_waiting_event_is_taken_by_one(race: Race[Any], commits: bool) -> None
             async with theirs.transaction() as transaction:
                 return len(await transaction.parked_for(["ch_1"]))
 
-        try:
-            async with ours.transaction() as transaction:
-                taken = len(await transaction.parked_for(["ch_1"]))
-                task = asyncio.ensure_future(second())
-                waited = await waits(task)
-                if not commits:
-                    raise GaveUp
-        except GaveUp:
-            pass
+        async with ours.transaction() if commits else given_up(ours) as transaction:
+            taken = len(await transaction.parked_for(["ch_1"]))
+            task = asyncio.ensure_future(second())
+            waited = await waits(task)
         return taken, waited, await task
 
     assert race(scenario) == (1, True, 0 if commits else 1)
@@ -273,6 +281,9 @@ def test_of_two_who_wait_for_each_other_one_is_sent_away(race: Race[Any]) -> Non
     assert race(scenario) == [False, True]
 
 
+SAID = {"outcome_type": "TokenIssued.v1", "outcome_body": b"{}"}
+
+
 def row(attempt: int, **changes: Any) -> Registration:
     fields: dict[str, Any] = {
         "order_id": FIRST,
@@ -301,8 +312,8 @@ def test_of_two_settlements_the_first_stays(ledger_race: LedgerRace[Any]) -> Non
     async def scenario(ours: Ledger, theirs: Ledger) -> bool:
         await ours.enter(row(1))
         one, other = await asyncio.gather(
-            ours.settle(row(1, state="open", session_id="cs_1"), expected=("calling",)),
-            theirs.settle(row(1, state="failed", proof="p"), expected=("calling",)),
+            ours.settle(row(1, state="open", session_id="cs_1", **SAID), expected=("calling",)),
+            theirs.settle(row(1, state="failed", proof="p", **SAID), expected=("calling",)),
         )
         return one == other and one is not None
 
@@ -315,11 +326,11 @@ def test_a_new_attempt_and_a_settlement_that_lets_go_never_hold_the_order_twice(
     async def scenario(ours: Ledger, theirs: Ledger) -> int:
         await ours.enter(row(1))
         await asyncio.gather(
-            ours.settle(row(1, state="expired"), expected=("calling",)),
+            ours.settle(row(1, state="expired", session_id="cs_1", proof="p", **SAID), expected=("calling",)),
             theirs.enter(row(2)),
             ours.enter(row(2, body_hash="v1:other")),
         )
         entered = await ours.enter(row(3))
         return sum(each.state in {"calling", "open", "unknown", "used"} for each in entered.rows.values())
 
-    assert ledger_race(scenario) == 1
+    assert ledger_race(scenario) <= 1

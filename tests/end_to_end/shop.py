@@ -9,6 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,7 +17,7 @@ import httpx
 from confluent_kafka import Consumer, Message, TopicPartition
 from sqlalchemy import create_engine, text
 
-from payonce.catalog import topics
+from payonce.catalog import topic_of, topics
 from sandbox.world import World
 
 T = TypeVar("T")
@@ -191,6 +192,14 @@ class Shop:
             found += [message for message in consumer.consume(500, timeout=0.5) if not message.error()]
         consumer.close()
         return [message for message in found if key is None or message.key() == key.encode()]
+
+    def webhook_objects(self) -> list[dict[str, Any]]:
+        """The object of every webhook in the log; other tests put garbage there, which is none."""
+        objects = []
+        for message in self.records(topic_of("PspEvent")):
+            with suppress(ValueError, KeyError, TypeError):
+                objects.append(json.loads(message.value() or b"")["data"]["object"])
+        return objects
 
     def _watermarks(self) -> dict[tuple[str, int], tuple[int, int]]:
         consumer = self._consumer()

@@ -110,6 +110,22 @@ def test_a_ledger_behind_the_group_is_followed_back() -> None:
     with_worker(scenario)
 
 
+def test_what_a_reset_brings_again_is_committed_again() -> None:
+    """The group was sent back to the beginning, the ledger was not: reading up to where it stands must be committed."""
+
+    async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
+        world.ledger.offsets[partition()] = 2
+        await opened(worker, member, 0)
+        worker.intake.received(records([register("A"), register("B")]))
+        await settled(lambda: len(world.outcomes()) == 2)
+        await asyncio.sleep(1)
+        await worker.intake.run_once()
+
+        assert member.committed() == {partition(): 2}
+
+    with_worker(scenario)
+
+
 def test_records_of_partitions_that_are_not_open_are_dropped() -> None:
     async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
         worker.intake.received(records([register()]))

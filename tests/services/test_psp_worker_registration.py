@@ -13,6 +13,7 @@ from payonce.dead_letters import dead_letter
 from payonce.domain.events import CommandRejected, RegistrationFailed, TokenIssued
 from payonce.ports import Record
 from services.psp_worker.exits import LedgerContradicted
+from services.psp_worker.outcome import unknown
 from services.psp_worker.request import registration_request
 from tests.fakes.clock import START, simulated
 from tests.fakes.gateway import Trouble
@@ -368,6 +369,22 @@ def test_a_row_that_vanishes_ends_the_process() -> None:
 
     simulated(scenario())
     assert world.outcomes() == []
+
+
+def test_a_try_is_not_made_once_others_have_found_that_nobody_knows() -> None:
+    """A process that had been frozen between two tries: the key may be forgotten by now."""
+    world, command = World(), register()
+    world.gateway.troubles.append(Trouble("transient"))
+
+    async def scenario() -> None:
+        handling = asyncio.ensure_future(world.handle(command))
+        await settled(lambda: world.gateway.calls)
+        await world.ledger.settle(unknown(world.row(command), "somebody else's finding"), expected=("calling",))
+        await handling
+
+    simulated(scenario())
+    assert len(world.gateway.calls) == 1
+    assert [type(outcome) for outcome in world.outcomes()] == [RegistrationFailed]
 
 
 @pytest.mark.parametrize("after_effect", [False, True])

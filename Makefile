@@ -33,8 +33,8 @@ format: setup ## bring the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-test: setup ## every test, on real Kafka and PostgreSQL
-	@$(BIN)/pytest -q tests
+test: setup ## every test, on real Kafka and PostgreSQL; a file stays in one of JOBS=3 processes
+	@$(BIN)/pytest -q -n $(or $(JOBS),3) --dist loadfile tests
 
 demo: setup ## 200 payments through real Kafka and PostgreSQL, then the sums must agree
 	@$(BIN)/python -m sandbox.demo

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +17,11 @@ from payonce.adapters.migrations import upgrade
 from tests.stacks import ChosenStack, chosen_stack
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Give every process of a test run the same fresh seeds: they must agree on the tests there are."""
+    os.environ.setdefault("SIMULATION_START", str(int(time.time())))
 
 
 @pytest.fixture(scope="session")

@@ -264,7 +264,7 @@ KINDS: dict[str, tuple[int, Play]] = {
     "reset_offsets": (1, _reset_offsets),
     "repeat_records": (2, _repeat_records),
     "garbage": (1, _garbage),
-    "psp_unreachable": (2, _for_a_while(_setter("world.psp.weather.unreachable"), 0.5, 1.0, longest=600.0)),
+    "psp_unreachable": (2, _for_a_while(_setter("world.psp.weather.unreachable"), 0.5, 1.0, longest=300.0)),
     "psp_unanswered": (3, _for_a_while(_setter("world.psp.weather.unanswered"), 0.5, 1.0, longest=120.0)),
     "psp_limited": (1, _for_a_while(_setter("world.psp.weather.limited"), 0.5, 1.0, longest=120.0)),
     "psp_saved_failures": (2, _saved_failures),

@@ -11,7 +11,7 @@ from payonce.codec import outgoing
 from payonce.domain.order_row import OrderRow
 from payonce.ports import Entered, GatewayFailure, Registration
 from services.checkout_api import checkout_page, orders, webhooks
-from services.psp_worker import calling, offsets, registrar, registration
+from services.psp_worker import calling, intake, offsets, registrar, registration
 from services.psp_worker.patience import PatientLedger
 from services.psp_worker.voice import Voice
 from tests.simulation import ledger_tables
@@ -21,7 +21,7 @@ from tests.simulation.psp_gateway import SimulatedGateway
 # ------------------------------------------------------------------------------------ the worker and Stripe
 
 
-@bug("one key for every try of an attempt (stripe.md 3)")
+@bug("one key for every try of an attempt")
 def a_new_key_for_every_try(patch: pytest.MonkeyPatch) -> None:
     register = SimulatedGateway.register
 
@@ -32,7 +32,7 @@ def a_new_key_for_every_try(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SimulatedGateway, "register", afresh)
 
 
-@bug("the ledger's row is there before the call (design 6)")
+@bug("the ledger's row is there before the call")
 def no_ledger(patch: pytest.MonkeyPatch) -> None:
     async def enter(self: PatientLedger, registration: Registration) -> Entered:
         return Entered({registration.attempt: registration}, new=True)
@@ -44,12 +44,12 @@ def no_ledger(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PatientLedger, "settle", settle)
 
 
-@bug("one row of an order in calling, open, unknown or used (design 6)")
+@bug("one row of an order in calling, open, unknown or used")
 def two_rows_may_hold_an_order(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger_tables, "HOLDING_STATES", ())
 
 
-@bug("the answer is in the ledger before its token is published (design 6)")
+@bug("the answer is in the ledger before its token is published")
 def the_token_before_the_ledger(patch: pytest.MonkeyPatch) -> None:
     settle = PatientLedger.settle
 
@@ -60,7 +60,7 @@ def the_token_before_the_ledger(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PatientLedger, "settle", soon)
 
 
-@bug("a timeout is no proof of failure (stripe.md 4)")
+@bug("a timeout is no proof of failure")
 def a_timeout_is_taken_for_a_failure(patch: pytest.MonkeyPatch) -> None:
     obey = calling.Calling._obey
 
@@ -72,7 +72,7 @@ def a_timeout_is_taken_for_a_failure(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(calling.Calling, "_obey", hasty)
 
 
-@bug("a refund has one key for every try (stripe.md 3)")
+@bug("a refund has one key for every try")
 def a_new_key_for_every_refund(patch: pytest.MonkeyPatch) -> None:
     refund = SimulatedGateway.refund
 
@@ -83,7 +83,7 @@ def a_new_key_for_every_refund(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SimulatedGateway, "refund", afresh)
 
 
-@bug("a cancellation closes the session before it says so (design 6)")
+@bug("a cancellation closes the session before it says so")
 def cancelled_without_closing(patch: pytest.MonkeyPatch) -> None:
     async def as_if(self: SimulatedGateway, session_id: str, *, idempotency_key: str, api_version: str) -> Any:
         return replace(await self.session(session_id, api_version=api_version), status="expired")
@@ -91,7 +91,7 @@ def cancelled_without_closing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SimulatedGateway, "expire", as_if)
 
 
-@bug("commit only the finished prefix (design 6)")
+@bug("commit only the finished prefix")
 def committed_past_what_is_in_flight(patch: pytest.MonkeyPatch) -> None:
     finished = offsets.OpenOffsets.finished
 
@@ -102,7 +102,21 @@ def committed_past_what_is_in_flight(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(offsets.OpenOffsets, "finished", past)
 
 
-@bug("a command is finished when its event has its delivery report (design 6)")
+@bug("what is finished again after a reset is committed again (found by the simulation)")
+def what_is_stored_is_not_committed_again(patch: pytest.MonkeyPatch) -> None:
+    class Forgetful(intake.Assignment):
+        @property
+        def kept(self) -> int | None:
+            return self.stored
+
+        @kept.setter
+        def kept(self, _offset: int | None) -> None:
+            pass
+
+    patch.setattr(intake, "Assignment", Forgetful)
+
+
+@bug("a command is finished when its event has its delivery report")
 def finished_before_the_report(patch: pytest.MonkeyPatch) -> None:
     async def soon(self: Voice, outcome: Any, *, cause: Any) -> None:
         in_background(self._log.publish(outgoing(outcome, at=self._clock.now(), source="psp_worker")))
@@ -110,7 +124,7 @@ def finished_before_the_report(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Voice, "announce", soon)
 
 
-@bug("the same attempt with another body is a conflict (design 4)")
+@bug("the same attempt with another body is a conflict")
 def another_body_takes_the_attempt(patch: pytest.MonkeyPatch) -> None:
     decide = registration.decide
 
@@ -124,7 +138,7 @@ def another_body_takes_the_attempt(patch: pytest.MonkeyPatch) -> None:
 # ------------------------------------------------------------------------------------ the doors
 
 
-@bug("200 to a webhook only when the log has it (stripe.md 5)")
+@bug("200 to a webhook only when the log has it")
 def thanked_before_the_log_has_it(patch: pytest.MonkeyPatch) -> None:
     async def soon(producer: Any, record: Any, seconds: float) -> None:
         in_background(producer.publish(record))
@@ -137,7 +151,7 @@ def accepted_before_the_log_has_it(patch: pytest.MonkeyPatch) -> None:
     async def soon(parts: Any, command: Any, traceparent: Any) -> None:
         in_background(parts.producer.publish(outgoing(command, at=parts.clock.now(), source="checkout_api")))
 
-    patch.setattr(orders, "_publish", soon)
+    patch.setattr(orders, "publish_command", soon)
 
 
 @bug("the page is shown to the one who posted its body (guarantee 3)")

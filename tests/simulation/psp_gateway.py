@@ -25,6 +25,8 @@ from tests.simulation.scheduler import Incarnation
 
 _TIMEOUT_SECONDS = 15.0
 _MISSING = 404
+#: Of all answers, so many are lost on the best of days.
+_ALWAYS_UNANSWERED = 0.05
 #: Small, so that lists have more than one page.
 _PAGE = 2
 
@@ -113,7 +115,7 @@ class SimulatedGateway:
             await self._network.call(self._owner, lambda: None, out=rng.uniform(0.01, _TIMEOUT_SECONDS))
             raise GatewayFailure("transient", "no answer: ConnectionError")
         answer = await self._network.call(self._owner, effect, out=rng.uniform(0.02, 0.6))
-        if rng.random() < psp.weather.unanswered:
+        if rng.random() < max(psp.weather.unanswered, _ALWAYS_UNANSWERED):
             await self._network.call(self._owner, lambda: None, out=rng.uniform(0.01, _TIMEOUT_SECONDS))
             raise GatewayFailure("transient", "no answer: TimeoutError")
         if answer.status >= 400:

@@ -52,8 +52,10 @@ def run_seed(seed: int, only: Sequence[int] | None = None) -> Result:
 
 async def _life(stage: Stage, faults: Sequence[Fault]) -> list[str]:
     world = stage.world
-    for name in ("api0", "processor0", "worker0"):
-        world.launch(name)
+    world.launch("api0")
+    for kind, counts in (("processor", (1, 1, 1, 2, 3)), ("worker", (1, 1, 2))):
+        for number in range(world.rng.choice(counts)):
+            world.launch(f"{kind}{number}")
     world.psp.on_session = lambda: world.violations.extend(watch_sessions(world))
     stage.shop.open()
     await play(stage, faults)

@@ -146,7 +146,7 @@ class Shop:
 
     async def _asks_back(self, order_id: str, amount: int, rng: random.Random) -> None:
         """Ask for a refund, perhaps again, perhaps on other terms."""
-        part = rng.choice((None, rng.randint(1, amount), amount + 1))
+        part = rng.choice((None, amount // 5, amount // 3, rng.randint(1, amount), amount + 1))
         refund = RefundPayment(order_id, "back", None, part, None, self._now(), API_VERSION)
         await self._send(refund)
         while rng.random() < 0.4:
@@ -240,7 +240,7 @@ class Shop:
     async def _aftermath(self, intent_id: str, rng: random.Random) -> None:
         psp = self._world.psp
         amount = psp.intents[intent_id]["amount"]
-        if rng.random() < 0.3:
+        if rng.random() < 0.45:
             self._do(self._asks_back(psp.intents[intent_id]["metadata"]["order_id"], amount, dice(rng.random())))
         elif rng.random() < 0.3:
             await asyncio.sleep(rng.choice((0.001, 5.0, 5000.0)))

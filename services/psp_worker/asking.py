@@ -5,6 +5,8 @@ Absence is proven by a scan that began long enough after the last try. Until the
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from payonce.ports import Registration
 from services.psp_worker.caller import Caller
 from services.psp_worker.closing import Closing
@@ -41,6 +43,16 @@ class Asking:
         if began_after < PROOF_AFTER_SECONDS:
             return row
         return await self._record(not_found(row, began_after=began_after, now=self._psp.clock.now()), caller)
+
+    async def close_strays(self, row: Registration, caller: Caller, *, since: float) -> None:
+        """Close every session made since then (unix seconds) for an attempt that the ledger holds to have none.
+
+        After a restore the ledger may have forgotten a registration that an earlier one knew. Raises as `once` does.
+        """
+        searched = replace(row, first_try_at=min(row.first_try_at, since))
+        sighting = await caller.shared(lambda: self._scans.find(searched, every=True))
+        for session in sighting.sessions:
+            await self._closing.close(row, session.session_id, caller)
 
     async def _record(self, row: Registration, caller: Caller) -> Registration:
         stored = await self._psp.ledger.settle(row, expected=("calling", "unknown"))

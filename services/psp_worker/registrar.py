@@ -21,6 +21,7 @@ from services.psp_worker.psp import Psp
 from services.psp_worker.registration import (
     Ask,
     Call,
+    CloseStrays,
     Enter,
     Reject,
     Repeat,
@@ -81,6 +82,9 @@ class Registrar:
                     await self._voice.announce(rejection, cause=work.record)
                     return None
                 case Repeat(row):
+                    return row
+                case CloseStrays(row):
+                    await self._asking.close_strays(row, caller, since=float(command.issued_at))
                     return row
                 case Ask(row):
                     return await self._asking.until_known(row, caller)

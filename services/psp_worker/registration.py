@@ -33,6 +33,13 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseStrays:
+    """The row says that nothing was ever sent, but an earlier ledger may have known better: close what was, repeat."""
+
+    row: Registration
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """Another attempt holds the order: see to it that it cannot be paid, then ask the ledger again."""
 
@@ -58,7 +65,7 @@ class Enter:
     """The holder was settled between the insert and the reading: ask the ledger again."""
 
 
-Decision = Call | Ask | Settle | Repeat | Reject | Enter
+Decision = Call | Ask | CloseStrays | Settle | Repeat | Reject | Enter
 
 
 def is_suspect(command: RegisterPayment | RefundPayment, *, now: float, seen_before: bool) -> bool:
@@ -96,7 +103,7 @@ def decide(entered: Entered, command: RegisterPayment, *, suspect: bool) -> Deci
     if row is None:
         return _without_row(entered.rows, command)
     if row.state == "cancelled":  # perhaps before the first command came: whatever it carries
-        return Repeat(row)
+        return CloseStrays(row) if suspect and row.session_id is None else Repeat(row)
     if row.body_hash != command.body_hash:
         return Reject(rejection(command, "body_mismatch", f"attempt {command.attempt} carries another body"))
     if row.state == "calling":

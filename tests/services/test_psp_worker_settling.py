@@ -223,6 +223,24 @@ def test_a_cancellation_before_the_registration_leaves_nothing_to_pay() -> None:
     assert len(world.gateway.calls) == 1
 
 
+def test_a_registration_that_a_restored_ledger_has_forgotten_is_closed_when_it_is_read_again() -> None:
+    """The cancellation came first to that ledger and called the attempt never sent; its session was open all the while.
+
+    Found by the simulation (seed 2523).
+    """
+    world = World()
+
+    async def scenario() -> None:
+        await world.handle(FIRST)
+        world.ledger.registrations.clear()  # restored from a backup before the registration
+        await world.handle(cancel())
+        await world.handle(FIRST, seen_before=True)
+
+    simulated(scenario())
+    assert told(world) == ["TokenIssued", "AttemptCancelled", "AttemptCancelled"]
+    assert world.gateway.open_sessions() == []
+
+
 def test_an_attempt_that_does_not_exist_cannot_be_cancelled() -> None:
     world = World()
     simulated(world.handle(cancel(attempt=2)))

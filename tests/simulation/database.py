@@ -42,6 +42,7 @@ class Database:
         self.tables: Rows = {}
         self.sequences: dict[str, int] = {}
         self.is_up = True
+        self.was_restored = False
         self.flaky = 0.0  # the probability that a statement fails
         self.doubtful = 0.0  # the probability that a commit's answer is lost
         self.commits = 0
@@ -165,6 +166,7 @@ class Database:
     def restore(self, backup: tuple[Rows, dict[str, int]]) -> None:
         """Put a backup in the place of what is there."""
         self.stop()
+        self.was_restored = True
         tables, sequences = backup
         self.tables = {name: dict(rows) for name, rows in tables.items()}
         self.sequences = dict(sequences)

@@ -226,7 +226,7 @@ def test_a_cancellation_before_the_registration_leaves_nothing_to_pay() -> None:
 def test_a_registration_that_a_restored_ledger_has_forgotten_is_closed_when_it_is_read_again() -> None:
     """The cancellation came first to that ledger and called the attempt never sent; its session was open all the while.
 
-    Found by the simulation (seed 2523).
+    Found by the simulation.
     """
     world = World()
 

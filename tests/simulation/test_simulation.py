@@ -33,7 +33,6 @@ ROOT = Path(__file__).parents[2]
 #: Seeds that are red without the repair of a bug of ours that the simulation has found, each with what it was.
 RED_ONCE = {
     1120: "the database was restored while nothing arrived, and nobody noticed",
-    2523: "a restored ledger had forgotten a registration, and its cancellation called it never sent",
     1086: "offsets were reset to the beginning, and what was finished again was never committed",
 }
 

@@ -48,6 +48,13 @@ def test_every_guarantee_names_tests_that_exist() -> None:
     assert [f"{file}::{test}" for file, test in named if not _defines(ROOT / file, test)] == []
 
 
+def test_every_metric_of_the_runbook_exists() -> None:
+    runbook = (ROOT / "docs" / "operating.md").read_text()
+    vocabulary = (ROOT / "payonce" / "telemetry.py").read_text()
+
+    assert [name for name in re.findall(r"payonce_[a-z_]+", runbook) if f'"{name}"' not in vocabulary] == []
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_fits_the_mind_and_a_function_the_screen(path: Path) -> None:
     text = path.read_text()

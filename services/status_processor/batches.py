@@ -76,6 +76,11 @@ class Batches:
             return [False] * len(batch)
         return current
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch is in progress."""
+        return not self._idle.is_set()
+
     async def wait_until_idle(self, seconds: float) -> bool:
         """Return whether no batch is in progress, after at most that long."""
         try:

@@ -65,6 +65,11 @@ class FoldMember:
         except Exception as error:  # noqa: BLE001  (Faust's crash: the process ends)
             self._failed(error)
 
+    @property
+    def is_busy(self) -> bool:
+        is_reading = any(offset < self._group.log.end(place) for place, offset in self._next.items())
+        return self.is_leaving or is_reading or bool(self._buffer) or self.batches.is_busy
+
     # -- what the group asks for
 
     def wake(self) -> None:

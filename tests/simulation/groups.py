@@ -25,6 +25,11 @@ class Member(Protocol):
 
     owner: Incarnation
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has something to read or in hand, which may lie below what the group has committed."""
+        ...
+
     async def revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """Let go of partitions (asked within the member's process)."""
         ...
@@ -69,6 +74,7 @@ class Group:
         return (
             self._rebalancing is None
             and not any(member.owner.is_alive for member in self._returning)
+            and not any(member.is_busy for member in self._members)
             and all(
                 self.committed.get(place, 0) >= self.log.end(place) and place in self.owners for place in self.places
             )

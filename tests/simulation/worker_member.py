@@ -46,6 +46,12 @@ class WorkerMember:
         self._is_awake = False
         self._is_busy = False  # in a rebalance: the poll does not return before it is over
         self._connection = asyncio.Lock()  # requests to the coordinator do not overtake each other
+        self._callback = asyncio.Lock()  # one thread hears of rebalances: what it hears first, it ends first
+
+    @property
+    def is_busy(self) -> bool:
+        is_reading = any(offset < self._group.log.end(place) for place, offset in self._assigned.items())
+        return self._is_busy or is_reading or bool(self._unopened)
 
     def last_poll_at(self) -> float:
         """Return when it last came back from the log: now, but for the first moments after a freeze."""
@@ -75,29 +81,34 @@ class WorkerMember:
             self._network.loop.call_later(self._rng.uniform(0.0, 0.05), self._round, context=context)
 
     async def assign(self, partitions: Sequence[TopicPartition], generation: int) -> None:
-        committed = await self._network.call(self.owner, lambda: {p: self._group.committed.get(p) for p in partitions})
-        self._assigned.update({place: offset or 0 for place, offset in committed.items()})
-        self._unopened.update(dict.fromkeys(committed))
-        self._subscriber.assigned(committed)
-        self.wake()
+        async with self._callback:
+            committed = await self._network.call(
+                self.owner, lambda: {p: self._group.committed.get(p) for p in partitions}
+            )
+            self._assigned.update({place: offset or 0 for place, offset in committed.items()})
+            self._unopened.update(dict.fromkeys(committed))
+            self._subscriber.assigned(committed)
+            self.wake()
 
     async def revoke(self, partitions: Sequence[TopicPartition]) -> None:
-        held = [place for place in partitions if place in self._assigned]
-        self._is_busy = True
-        try:
-            async with asyncio.timeout(_REBALANCE_SECONDS):
-                self._commits.update(await self._subscriber.revoked(held))
-            await self._commit()
-            self._drop(held)
-        except Exception as error:  # noqa: BLE001  (it ends the thread, and that ends the process)
-            self._failed(error)
-        self._is_busy = False
-        self.wake()
+        async with self._callback:
+            held = [place for place in partitions if place in self._assigned]
+            self._is_busy = True
+            try:
+                async with asyncio.timeout(_REBALANCE_SECONDS):
+                    self._commits.update(await self._subscriber.revoked(held))
+                await self._commit()
+                self._drop(held)
+            except Exception as error:  # noqa: BLE001  (it ends the thread, and that ends the process)
+                self._failed(error)
+            self._is_busy = False
+            self.wake()
 
     async def lose(self) -> None:
-        held = list(self._assigned)
-        await self._subscriber.lost(held)
-        self._drop(held)
+        async with self._callback:
+            held = list(self._assigned)
+            await self._subscriber.lost(held)
+            self._drop(held)
 
     # -- the poll loop
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from payonce.adapters.batching import Batcher
+from payonce.adapters.ledger_continuity import LedgerThread
 from payonce.adapters.ledger_refunds import enter_refund, refund_of, settle_refund
 from payonce.adapters.ledger_sql import (
     ENTER,
@@ -21,7 +22,6 @@ from payonce.adapters.ledger_sql import (
     ROWS_OF_ORDERS,
     SETTLE,
 )
-from payonce.adapters.postgres import DatabaseThread
 from payonce.ports import (
     Entered,
     PositionMoved,
@@ -39,9 +39,9 @@ _Settlement = tuple[Registration, tuple[RegistrationState, ...]]
 
 
 class PostgresLedger:
-    """Implements ports.Ledger. Belongs to one event loop."""
+    """Implements ports.Ledger. Belongs to one event loop. After a restore every call raises PositionMoved."""
 
-    def __init__(self, thread: DatabaseThread) -> None:
+    def __init__(self, thread: LedgerThread) -> None:
         self._thread = thread
         self._entries: Batcher[Registration, Entered] = Batcher(self._enter_all, limit=_BATCH)
         self._settlements: Batcher[_Settlement, Registration | None] = Batcher(self._settle_all, limit=_BATCH)

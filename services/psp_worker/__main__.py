@@ -18,7 +18,8 @@ from payonce.adapters.kafka.consumer_config import consumer_config
 from payonce.adapters.kafka.producer import KafkaProducer
 from payonce.adapters.kafka.topics import BrokersAway, partition_counts
 from payonce.adapters.ledger import PostgresLedger
-from payonce.adapters.postgres import Database, DatabaseThread
+from payonce.adapters.ledger_continuity import LedgerThread
+from payonce.adapters.postgres import Database
 from payonce.adapters.stripe import StripeGateway
 from payonce.catalog import topics_read_by, topics_written_by
 from payonce.ports import PositionMoved
@@ -63,7 +64,7 @@ def _topics() -> list[str]:
 async def _serve(settings: PspWorkerSettings, partitions: int) -> Exit:
     clock = SystemClock()
     database = Database(settings.database_url, application_name=PROCESS)
-    database_thread = DatabaseThread(database)
+    database_thread = LedgerThread(database)
     producer = KafkaProducer(settings.kafka_bootstrap_servers, client_id=PROCESS)
     gateway = StripeGateway(
         settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base, settings.stripe_timeout_seconds

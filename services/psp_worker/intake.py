@@ -195,10 +195,11 @@ class Intake:
             if self._assignments.get(assignment.partition) is not assignment or self._member is None:
                 continue  # taken away meanwhile
             stored, committed = positions.get(assignment.partition), assignment.committed
-            is_behind = stored is not None and committed is not None and stored < committed
+            begins_at = stored or 0  # no row: a backup from before the first one, for a commit comes after its row
+            is_behind = committed is not None and begins_at < committed
             assignment.stored = stored
             assignment.is_open = True
-            self._member.open(assignment.partition, stored if is_behind else None)
+            self._member.open(assignment.partition, begins_at if is_behind else None)
         self._apply_pauses()
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> list[Assignment]:

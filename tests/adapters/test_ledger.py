@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from payonce.adapters.ledger import PostgresLedger
-from payonce.adapters.postgres import Database, DatabaseThread
+from payonce.adapters.ledger_continuity import LedgerThread
+from payonce.adapters.postgres import Database
 from payonce.ports import (
     HOLDING_STATES,
     Ledger,
@@ -36,7 +37,7 @@ async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
         yield MemoryLedger()
         return
     database = Database(request.getfixturevalue("database_url"), application_name="test")
-    thread = DatabaseThread(database)
+    thread = LedgerThread(database)
     yield PostgresLedger(thread)
     thread.close()
     database.dispose()
@@ -240,7 +241,7 @@ class TestPostgreSQL:
         threads = []
 
         def make() -> PostgresLedger:
-            threads.append(DatabaseThread(Database(database_url, application_name="test")))
+            threads.append(LedgerThread(Database(database_url, application_name="test")))
             return PostgresLedger(threads[-1])
 
         yield make
@@ -273,7 +274,7 @@ class TestPostgreSQL:
 
     async def test_the_index_refuses_a_second_holder_even_without_our_checks(self, database_url: str) -> None:
         database = Database(database_url, application_name="test")
-        thread, name = DatabaseThread(database), order()
+        thread, name = LedgerThread(database), order()
         await PostgresLedger(thread).enter(row(name))
         with pytest.raises(StoreRejected), database.transaction() as connection:
             connection.execute(
@@ -296,8 +297,38 @@ class TestPostgreSQL:
         assert isinstance(answers[2], StoreRejected)
         assert [getattr(answer, "new", None) for answer in answers] == [True, True, None, True, True]
 
+    @pytest.mark.parametrize("backup", ["UPDATE ledger_writer SET beat = beat - 1", "DELETE FROM ledger_writer"])
+    async def test_a_restored_database_is_noticed_before_anything_is_read_or_written(
+        self, database_url: str, new_ledger: Callable[[], PostgresLedger], backup: str
+    ) -> None:
+        """Whatever a backup has forgotten, it has forgotten our last transaction, too."""
+        ledger, name = new_ledger(), order()
+        await ledger.enter(row(name))
+        database = Database(database_url, application_name="test")
+        with database.transaction() as connection:
+            connection.execute(text(backup))
+        database.dispose()
+
+        for _ in range(2):
+            with pytest.raises(PositionMoved):
+                await ledger.rows(name)
+            with pytest.raises(PositionMoved):
+                await ledger.enter(row(name, 2, "cancelled"))
+        assert set(await new_ledger().rows(name)) == {1}
+
+    async def test_refused_and_interrupted_transactions_break_nothing(
+        self, new_ledger: Callable[[], PostgresLedger]
+    ) -> None:
+        ledger = new_ledger()
+        for _ in range(3):
+            with pytest.raises(StoreRejected):
+                await ledger.enter(row(order(), expires_at=2**70))
+            with pytest.raises(PositionMoved):
+                await ledger.advance({TopicPartition("t", 1): 5}, expected={TopicPartition("t", 1): 4})
+        assert (await ledger.enter(row(order()))).new
+
     async def test_a_database_that_is_away_says_so(self) -> None:
-        thread = DatabaseThread(Database("postgresql+psycopg2://x@127.0.0.1:1/x", application_name="test"))
+        thread = LedgerThread(Database("postgresql+psycopg2://x@127.0.0.1:1/x", application_name="test"))
         ledger = PostgresLedger(thread)
         with pytest.raises(StoreUnavailable):
             await ledger.enter(row(order()))

@@ -16,7 +16,8 @@ from sqlalchemy import create_engine, text
 
 from payonce.adapters.fold_store import PostgresFoldStore
 from payonce.adapters.ledger import PostgresLedger
-from payonce.adapters.postgres import Database, DatabaseThread
+from payonce.adapters.ledger_continuity import LedgerThread
+from payonce.adapters.postgres import Database
 from payonce.ports import (
     FoldStore,
     FoldTransaction,
@@ -86,7 +87,7 @@ def ledger_race(request: pytest.FixtureRequest) -> Iterator[LedgerRace[Any]]:
         return
     url = _emptied(request.getfixturevalue("database_url"))
     databases = [Database(url, application_name=f"race {number}") for number in range(2)]
-    threads = [DatabaseThread(database) for database in databases]
+    threads = [LedgerThread(database) for database in databases]
 
     async def run(scenario: Callable[[Ledger, Ledger], Awaitable[Any]]) -> Any:
         return await scenario(*(PostgresLedger(thread) for thread in threads))

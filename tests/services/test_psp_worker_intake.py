@@ -96,9 +96,10 @@ def test_a_ledger_behind_the_group_is_followed_back() -> None:
     async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
         world.ledger.offsets[partition(0)] = 3
         world.ledger.offsets[partition(1)] = 9
-        worker.intake.assigned({partition(0): 5, partition(1): 9, partition(2): None})
-        await settled(lambda: len(member.opened) == 3)
-        assert member.opened == {partition(0): 3, partition(1): None, partition(2): None}
+        worker.intake.assigned({partition(0): 5, partition(1): 9, partition(2): None, partition(3): 7})
+        await settled(lambda: len(member.opened) == 4)
+        from_the_first = {partition(2): None, partition(3): 0}  # the backup is older than the ledger's first position
+        assert member.opened == {partition(0): 3, partition(1): None, **from_the_first}
         world.gateway.troubles.append(Trouble("permanent"))
         worker.intake.received(records([register("lost")], start=4))
         await settled(world.outcomes)

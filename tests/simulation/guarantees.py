@@ -58,8 +58,7 @@ def watch_sessions(world: World) -> Iterator[str]:
         if record.is_open and record.is_revealed and not record.is_late_born and "order_id" in record.metadata
     )
     yield from (f"{count} payable sessions at once for {order_id}" for order_id, count in payable.items() if count > 1)
-    if payable and not world.database.was_restored:
-        # A restored ledger may have forgotten a registration; its session is closed when the command is read again.
+    if payable:
         yield from _cancelled_means_closed(world)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from payonce.adapters.ledger_continuity import Continuity
 from payonce.ports import (
     HOLDING_STATES,
     Entered,
@@ -19,7 +21,8 @@ from payonce.ports import (
 from tests.simulation.database import Database, Statement, Transaction
 from tests.simulation.scheduler import Incarnation
 
-REGISTRATIONS, REFUNDS, LEDGER_POSITIONS = "psp_registration", "psp_refund", "ledger_position"
+REGISTRATIONS, REFUNDS = "psp_registration", "psp_refund"
+LEDGER_POSITIONS, WRITERS = "ledger_position", "ledger_writer"
 
 
 class SimulatedLedger:
@@ -28,6 +31,8 @@ class SimulatedLedger:
     def __init__(self, database: Database, owner: Incarnation) -> None:
         self._database = database
         self._owner = owner
+        self._continuity = Continuity()
+        self._thread = asyncio.Lock()  # one transaction at a time
 
     async def enter(self, registration: Registration) -> Entered:
         order_id, attempt = registration.order_id, registration.attempt
@@ -151,6 +156,16 @@ class SimulatedLedger:
         return {attempt: row for (name, attempt), row in rows if name == order_id}
 
     async def _in_transaction(self, *statements: Callable[[Transaction], Statement[Any]]) -> list[Any]:
+        async with self._thread:
+            if not self._continuity.possible:
+                writer = f"writer {self._database.next_id(WRITERS)}"
+                await self._transact(_begins(writer))
+                self._continuity.begun(writer)
+            _, *results = await self._transact(self._moves, *statements)
+            self._continuity.committed()
+            return results
+
+    async def _transact(self, *statements: Callable[[Transaction], Statement[Any]]) -> list[Any]:
         transaction = self._database.begin(self._owner)
         try:
             results = [await self._database.run(transaction, statement) for statement in statements]
@@ -159,6 +174,23 @@ class SimulatedLedger:
             raise
         await self._database.commit(transaction)
         return results
+
+    def _moves(self, transaction: Transaction) -> Statement[None]:
+        writer = self._continuity.writer
+        yield (WRITERS, writer)
+        beat = self._database.get(transaction, WRITERS, writer)
+        is_remembered = beat in self._continuity.possible
+        self._continuity.moved(beat + 1 if is_remembered else None)
+        if is_remembered:
+            transaction.writes[WRITERS, writer] = beat + 1
+
+
+def _begins(writer: str) -> Callable[[Transaction], Statement[None]]:
+    def insert(transaction: Transaction) -> Statement[None]:
+        yield (WRITERS, writer)
+        transaction.writes[WRITERS, writer] = 0
+
+    return insert
 
 
 def settled(stored: Registration, registration: Registration) -> Registration:

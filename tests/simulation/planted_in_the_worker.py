@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from payonce.adapters.ledger_continuity import Continuity
 from payonce.codec import outgoing
 from payonce.domain.order_row import OrderRow
 from payonce.ports import Entered, GatewayFailure, Registration
@@ -42,6 +43,12 @@ def no_ledger(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(PatientLedger, "enter", enter)
     patch.setattr(PatientLedger, "settle", settle)
+
+
+@bug("nothing is decided by a ledger that has forgotten what this process wrote")
+def a_restored_ledger_goes_unnoticed(patch: pytest.MonkeyPatch) -> None:
+    moved = Continuity.moved
+    patch.setattr(Continuity, "moved", lambda self, number: None if number is None else moved(self, number))
 
 
 @bug("one row of an order in calling, open, unknown or used")

@@ -6,108 +6,34 @@ The simulation is worth what its store is worth; so each race that it relies on 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
 
-from payonce.adapters.fold_store import PostgresFoldStore
-from payonce.adapters.ledger import PostgresLedger
-from payonce.adapters.ledger_continuity import LedgerThread
-from payonce.adapters.postgres import Database
 from payonce.ports import (
     FoldStore,
     FoldTransaction,
-    Ledger,
     OrderChange,
     ParkedEvent,
     PositionMoved,
     Record,
     Reference,
-    Registration,
     StoreUnavailable,
     TopicPartition,
 )
 from tests.adapters.test_fold_store_contract import COLUMNS
-from tests.simulation.database import Database as SimulatedDatabase
-from tests.simulation.fold_tables import SimulatedFoldStore
-from tests.simulation.ledger_tables import SimulatedLedger
-from tests.simulation.network import Network
-from tests.simulation.scheduler import Incarnation, VirtualLoop
-
-T = TypeVar("T")
-Race = Callable[[Callable[[FoldStore, FoldStore], Awaitable[T]]], T]
-LedgerRace = Callable[[Callable[[Ledger, Ledger], Awaitable[T]]], T]
+from tests.fakes.races import Race
 
 FIRST, SECOND = "ord_" + "a" * 26, "ord_" + "b" * 26
 PLACE = TopicPartition("payments.tokens", 3)
-TABLES = "payment_order, psp_reference, unresolved_event, fold_position, outbox, psp_registration"
-KINDS = ["simulated", pytest.param("postgres", marks=pytest.mark.stack)]
 #: Far longer than any statement takes, so that who has not answered by then waits for a lock.
 SURELY_WAITING_SECONDS = 0.4
 
 
 class GaveUp(Exception):
     """Rolls a transaction back."""
-
-
-def simulated() -> tuple[VirtualLoop, SimulatedDatabase, list[Incarnation]]:
-    loop = VirtualLoop()  # type: ignore[abstract]
-    network = Network(loop, random.Random(1))  # noqa: S311
-    network.leg = lambda: 0.001  # type: ignore[method-assign]
-    database = SimulatedDatabase(network, random.Random(1), 1_800_000_000.0)  # noqa: S311
-    return loop, database, [Incarnation(name, loop) for name in ("first", "second")]
-
-
-@pytest.fixture(params=KINDS)
-def race(request: pytest.FixtureRequest) -> Iterator[Race[Any]]:
-    """Runs a race between two fold stores on empty tables."""
-    if request.param == "simulated":
-        loop, database, owners = simulated()
-        stores = [SimulatedFoldStore(database, owner) for owner in owners]
-        yield lambda scenario: loop.run(_coroutine(scenario(*stores)))
-        return
-    url = _emptied(request.getfixturevalue("database_url"))
-    real = [PostgresFoldStore(Database(url, application_name=f"race {number}")) for number in range(2)]
-    yield lambda scenario: asyncio.run(_coroutine(scenario(*real)))
-    for store in real:
-        store.close()
-
-
-@pytest.fixture(params=KINDS)
-def ledger_race(request: pytest.FixtureRequest) -> Iterator[LedgerRace[Any]]:
-    """Runs a race between two ledgers on empty tables."""
-    if request.param == "simulated":
-        loop, database, owners = simulated()
-        ledgers = [SimulatedLedger(database, owner) for owner in owners]
-        yield lambda scenario: loop.run(_coroutine(scenario(*ledgers)))
-        return
-    url = _emptied(request.getfixturevalue("database_url"))
-    databases = [Database(url, application_name=f"race {number}") for number in range(2)]
-    threads = [LedgerThread(database) for database in databases]
-
-    async def run(scenario: Callable[[Ledger, Ledger], Awaitable[Any]]) -> Any:
-        return await scenario(*(PostgresLedger(thread) for thread in threads))
-
-    yield lambda scenario: asyncio.run(run(scenario))
-    for thread, each in zip(threads, databases, strict=True):
-        thread.close()
-        each.dispose()
-
-
-def _emptied(url: str) -> str:
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {TABLES}"))
-    engine.dispose()
-    return url
-
-
-async def _coroutine(work: Awaitable[T]) -> T:
-    return await work
 
 
 def change(order_id: str, facts: dict[str, Any]) -> OrderChange:
@@ -280,58 +206,3 @@ def test_of_two_who_wait_for_each_other_one_is_sent_away(race: Race[Any]) -> Non
         return sorted(isinstance(answer, StoreUnavailable) for answer in answers)
 
     assert race(scenario) == [False, True]
-
-
-SAID = {"outcome_type": "TokenIssued.v1", "outcome_body": b"{}"}
-
-
-def row(attempt: int, **changes: Any) -> Registration:
-    fields: dict[str, Any] = {
-        "order_id": FIRST,
-        "attempt": attempt,
-        "body_hash": "v1:x",
-        "command_id": f"cmd_{attempt}",
-        "idempotency_key": f"{FIRST}:register:{attempt}",
-        "api_version": "v",
-        "request": {},
-        "first_try_at": 1.0,
-        "last_try_at": 1.0,
-        "expires_at": 2,
-    }
-    return Registration(**{**fields, **changes})
-
-
-def test_an_attempt_is_entered_by_one(ledger_race: LedgerRace[Any]) -> None:
-    async def scenario(ours: Ledger, theirs: Ledger) -> tuple[list[bool], bool]:
-        one, other = await asyncio.gather(ours.enter(row(1)), theirs.enter(row(1, body_hash="v1:other")))
-        return sorted([one.new, other.new]), one.rows == other.rows
-
-    assert ledger_race(scenario) == ([False, True], True)
-
-
-def test_of_two_settlements_the_first_stays(ledger_race: LedgerRace[Any]) -> None:
-    async def scenario(ours: Ledger, theirs: Ledger) -> bool:
-        await ours.enter(row(1))
-        one, other = await asyncio.gather(
-            ours.settle(row(1, state="open", session_id="cs_1", **SAID), expected=("calling",)),
-            theirs.settle(row(1, state="failed", proof="p", **SAID), expected=("calling",)),
-        )
-        return one == other and one is not None
-
-    assert ledger_race(scenario)
-
-
-def test_a_new_attempt_and_a_settlement_that_lets_go_never_hold_the_order_twice(ledger_race: LedgerRace[Any]) -> None:
-    """Whichever comes first, the index allows one row in a holding state."""
-
-    async def scenario(ours: Ledger, theirs: Ledger) -> int:
-        await ours.enter(row(1))
-        await asyncio.gather(
-            ours.settle(row(1, state="expired", session_id="cs_1", proof="p", **SAID), expected=("calling",)),
-            theirs.enter(row(2)),
-            ours.enter(row(2, body_hash="v1:other")),
-        )
-        entered = await ours.enter(row(3))
-        return sum(each.state in {"calling", "open", "unknown", "used"} for each in entered.rows.values())
-
-    assert ledger_race(scenario) <= 1

@@ -1,0 +1,44 @@
+"""Two stores at once, simulated or real, on empty tables. The fixtures are in tests/adapters/conftest.py."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from payonce.ports import (
+    FoldStore,
+    Ledger,
+)
+from tests.simulation.database import Database as SimulatedDatabase
+from tests.simulation.network import Network
+from tests.simulation.scheduler import Incarnation, VirtualLoop
+
+T = TypeVar("T")
+Race = Callable[[Callable[[FoldStore, FoldStore], Awaitable[T]]], T]
+LedgerRace = Callable[[Callable[[Ledger, Ledger], Awaitable[T]]], T]
+TABLES = "payment_order, psp_reference, unresolved_event, fold_position, outbox, psp_registration"
+KINDS = ["simulated", pytest.param("postgres", marks=pytest.mark.stack)]
+
+
+def simulated() -> tuple[VirtualLoop, SimulatedDatabase, list[Incarnation]]:
+    loop = VirtualLoop()  # type: ignore[abstract]
+    network = Network(loop, random.Random(1))  # noqa: S311
+    network.leg = lambda: 0.001  # type: ignore[method-assign]
+    database = SimulatedDatabase(network, random.Random(1), 1_800_000_000.0)  # noqa: S311
+    return loop, database, [Incarnation(name, loop) for name in ("first", "second")]
+
+
+def emptied(url: str) -> str:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {TABLES}"))
+    engine.dispose()
+    return url
+
+
+async def coroutine(work: Awaitable[T]) -> T:
+    return await work

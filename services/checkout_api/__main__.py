@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -25,10 +26,10 @@ from payonce.adapters.order_watch import OrderWatch
 from payonce.adapters.stripe import BadSignature, verify_signature
 from payonce.catalog import topics_written_by
 from payonce.settings import CheckoutApiSettings, listed
-from payonce.telemetry import configure_logging
+from payonce.telemetry import clients_file_broken, configure_logging
+from payonce.watched_file import BadFile, WatchedFile
 from services.checkout_api.app import create_app
-from services.checkout_api.clients import BadClientsFile
-from services.checkout_api.clients_file import ClientsFile
+from services.checkout_api.clients import Clients, read_clients
 from services.checkout_api.dependencies import SOURCE, Dependencies
 from services.checkout_api.links import Links
 from services.checkout_api.ports import SignatureCheck
@@ -162,10 +163,11 @@ def _links(settings: CheckoutApiSettings) -> Links:
     return Links(settings.public_url.rstrip("/"), secrets)
 
 
-def _clients(settings: CheckoutApiSettings, clock: SystemClock) -> ClientsFile:
+def _clients(settings: CheckoutApiSettings, clock: SystemClock) -> WatchedFile[Clients]:
     try:
-        return ClientsFile(settings.clients_file, clock)
-    except BadClientsFile as error:
+        read = partial(read_clients, environ=os.environ)
+        return WatchedFile(settings.clients_file, read, clock, broken=clients_file_broken)
+    except BadFile as error:
         raise Misconfigured(f"clients file {settings.clients_file}: {error}") from error
 
 

@@ -14,14 +14,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from payonce.watched_file import BadFile
 from services.checkout_api.origins import BadRedirect, origin_of
 
 Scope = Literal["orders:read", "orders:write"]
 _HASH_PREFIX = "sha256:"
-
-
-class BadClientsFile(Exception):
-    """The clients file cannot be used; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +55,14 @@ def key_hash(api_key: str) -> str:
 
 
 def read_clients(document: str, environ: Mapping[str, str]) -> Clients:
-    """Return the clients of a TOML document, secrets resolved. Reads secret files. Raises BadClientsFile."""
+    """Return the clients of a TOML document, secrets resolved. Reads secret files. Raises BadFile."""
     try:
         declared = _Document.model_validate(tomllib.loads(document)).client
     except tomllib.TOMLDecodeError as error:
-        raise BadClientsFile(f"not TOML: {error}") from error
+        raise BadFile(f"not TOML: {error}") from error
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise BadClientsFile(places) from error
+        raise BadFile(places) from error
     _refuse_doubles("client id", [client.id for client in declared])
     _refuse_doubles("key hash", [hashed for client in declared for hashed in client.key_hashes])
     by_key_hash: dict[str, Client] = {}
@@ -96,7 +93,7 @@ def _client(declared: _Declared, environ: Mapping[str, str]) -> Client:
     try:
         origins = frozenset(origin_of(origin) for origin in declared.redirect_origins)
     except BadRedirect as error:
-        raise BadClientsFile(f"{declared.id}: a redirect origin {error}") from error
+        raise BadFile(f"{declared.id}: a redirect origin {error}") from error
     return Client(
         id=declared.id,
         name=declared.name,
@@ -112,13 +109,13 @@ def _secret(declared: _Declared, environ: Mapping[str, str]) -> bytes:
     try:
         value = environ.get(where, "") if kind == "env" else Path(where).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadClientsFile(f"{declared.id}: return_secret: {error}") from error
+        raise BadFile(f"{declared.id}: return_secret: {error}") from error
     if not value:
-        raise BadClientsFile(f"{declared.id}: return_secret {declared.return_secret} is empty or missing")
+        raise BadFile(f"{declared.id}: return_secret {declared.return_secret} is empty or missing")
     return value.encode()
 
 
 def _refuse_doubles(what: str, values: Sequence[str]) -> None:
     doubles = sorted({value for value in values if values.count(value) > 1})
     if doubles:
-        raise BadClientsFile(f"the same {what} twice: {', '.join(doubles)}")
+        raise BadFile(f"the same {what} twice: {', '.join(doubles)}")

@@ -26,13 +26,14 @@ from payonce.adapters.kafka.topics import BrokersAway, missing_topics
 from payonce.adapters.ops_store import PostgresOpsStore
 from payonce.catalog import topics_read_by, topics_written_by
 from payonce.settings import OpsConsoleSettings, listed
-from payonce.telemetry import configure_logging
+from payonce.telemetry import configure_logging, operators_file_broken
+from payonce.watched_file import BadFile, WatchedFile
 from services.ops_console.app import create_app
 from services.ops_console.chores import Auditor, Chores, Settler
 from services.ops_console.dependencies import Dependencies
 from services.ops_console.exits import Exit, Misconfigured
 from services.ops_console.indexer import Indexer
-from services.ops_console.operators import BadOperatorsFile, OperatorsFile
+from services.ops_console.operators import Operators, read_operators
 from services.ops_console.pacing import ReplayPace
 from services.ops_console.replaying import Replayer
 from services.ops_console.retention import Retention
@@ -115,7 +116,7 @@ class _Console:
         await asyncio.to_thread(self.store.close)
 
 
-def _assemble(settings: OpsConsoleSettings, clock: SystemClock, operators: OperatorsFile) -> _Console:
+def _assemble(settings: OpsConsoleSettings, clock: SystemClock, operators: WatchedFile[Operators]) -> _Console:
     store = PostgresOpsStore(settings.database_url)
     producer = KafkaProducer(settings.kafka_bootstrap_servers, client_id=PROCESS)
     indexer = Indexer(store, clock)
@@ -157,10 +158,10 @@ def _check_topics(bootstrap_servers: str) -> None:
         raise Misconfigured(f"topics are missing: {', '.join(missing)}; run: payonce topics create")
 
 
-def _operators(settings: OpsConsoleSettings, clock: SystemClock) -> OperatorsFile:
+def _operators(settings: OpsConsoleSettings, clock: SystemClock) -> WatchedFile[Operators]:
     try:
-        return OperatorsFile(settings.operators_file, clock)
-    except BadOperatorsFile as error:
+        return WatchedFile(settings.operators_file, read_operators, clock, broken=operators_file_broken)
+    except BadFile as error:
         raise Misconfigured(f"operators file {settings.operators_file}: {error}") from error
 
 

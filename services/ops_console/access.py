@@ -19,7 +19,7 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="payonce ops"'}
 
 def _admits(*roles: Role) -> Callable[[Parts, _Credentials], Coroutine[Any, Any, Operator]]:
     async def admit(parts: Parts, credentials: _Credentials) -> Operator:
-        operator = parts.operators.by_token(credentials.credentials) if credentials else None
+        operator = parts.operators.current().by_token(credentials.credentials) if credentials else None
         if operator is None:
             raise HTTPException(401, "send a valid operator token: Authorization: Bearer ...", _CHALLENGE)
         if not operator.roles.intersection(roles):

@@ -12,15 +12,15 @@ from fastapi import Depends, Request
 from payonce.ports import Clock
 from payonce.ports.ops import OpsStore
 from services.ops_console.amending import Rules
-from services.ops_console.operators import Operator
+from services.ops_console.operators import Operators
 from services.ops_console.pacing import ReplayPace
 
 
 class OperatorsSource(Protocol):
     """Knows the operators as they are declared now."""
 
-    def by_token(self, token: str) -> Operator | None:
-        """Return whose token it is. Never raises."""
+    def current(self) -> Operators:
+        """Return the operators. Never raises."""
         ...
 
 

@@ -13,7 +13,7 @@ from services.ops_console.chores import Auditor, Chores, Settler
 from services.ops_console.dependencies import Dependencies
 from services.ops_console.indexer import index
 from services.ops_console.letters import letter_of
-from services.ops_console.operators import Operator, read_operators, token_hash
+from services.ops_console.operators import Operators, read_operators, token_hash
 from services.ops_console.pacing import ReplayPace
 from services.ops_console.replaying import Replayer
 from services.ops_console.retention import Retention
@@ -45,11 +45,11 @@ class StaticOperators:
     """Operators that never change."""
 
     def __init__(self) -> None:
-        self._by_hash = read_operators(operators_document())
+        self._operators = read_operators(operators_document())
 
-    def by_token(self, token: str) -> Operator | None:
-        """Return whose token it is."""
-        return self._by_hash.get(token_hash(token))
+    def current(self) -> Operators:
+        """Return them."""
+        return self._operators
 
 
 class NoDeletion:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.checkout_api.clients import BadClientsFile, key_hash, read_clients
-from services.checkout_api.clients_file import ClientsFile
+from payonce.ports import Clock
+from payonce.telemetry import clients_file_broken
+from payonce.watched_file import BadFile, WatchedFile
+from services.checkout_api.clients import Clients, key_hash, read_clients
 from tests.fakes.virtual_clock import VirtualClock
 
 ENTRY = f"""
@@ -71,19 +73,23 @@ def test_a_return_secret_may_lie_in_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_file_says_where(document: str, says: str) -> None:
-    with pytest.raises(BadClientsFile, match=says):
+    with pytest.raises(BadFile, match=says):
         read_clients(document, ENVIRON)
 
 
+def watched(path: Path, clock: Clock) -> WatchedFile[Clients]:
+    return WatchedFile(path, lambda document: read_clients(document, ENVIRON), clock, broken=clients_file_broken)
+
+
 def test_a_process_that_knows_no_client_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(BadClientsFile):
-        ClientsFile(tmp_path / "missing.toml", VirtualClock(), ENVIRON)
+    with pytest.raises(BadFile):
+        watched(tmp_path / "missing.toml", VirtualClock())
 
 
 def test_a_changed_file_is_read_within_a_second(tmp_path: Path) -> None:
     clock, path = VirtualClock(), tmp_path / "clients.toml"
     write(path, ENTRY, 1)
-    file = ClientsFile(path, clock, ENVIRON)
+    file = watched(path, clock)
 
     write(path, ENTRY.replace(key_hash("pk_one"), key_hash("pk_new")), 2)
     assert file.current().by_key("pk_new") is None
@@ -97,7 +103,7 @@ def test_a_changed_file_is_read_within_a_second(tmp_path: Path) -> None:
 def test_a_broken_change_keeps_the_clients_before_it_until_it_is_repaired(tmp_path: Path, broken: str | None) -> None:
     clock, path = VirtualClock(), tmp_path / "clients.toml"
     write(path, ENTRY, 1)
-    file = ClientsFile(path, clock, ENVIRON)
+    file = watched(path, clock)
 
     if broken is None:
         path.unlink()

@@ -7,40 +7,47 @@ from pathlib import Path
 
 import pytest
 
-from services.ops_console.operators import BadOperatorsFile, OperatorsFile, read_operators, token_hash
+from payonce.ports import Clock
+from payonce.telemetry import operators_file_broken
+from payonce.watched_file import BadFile, WatchedFile
+from services.ops_console.operators import Operators, read_operators, token_hash
 from tests.fakes.ops_console import ADA, OLGA, operators_document
 from tests.fakes.virtual_clock import VirtualClock
 
 DOCUMENT = operators_document()
 
 
+def watched(path: Path, clock: Clock) -> WatchedFile[Operators]:
+    return WatchedFile(path, read_operators, clock, broken=operators_file_broken)
+
+
 def test_a_token_names_its_person_and_roles(tmp_path: Path) -> None:
     path = tmp_path / "operators.toml"
     path.write_text(DOCUMENT)
-    operators = OperatorsFile(path, VirtualClock())
+    operators = watched(path, VirtualClock())
 
-    olga = operators.by_token(OLGA)
+    olga = operators.current().by_token(OLGA)
 
     assert olga is not None
     assert (olga.id, sorted(olga.roles)) == ("olga", ["operator", "viewer"])
-    assert operators.by_token("ot_nobody") is None
+    assert operators.current().by_token("ot_nobody") is None
 
 
 def test_a_changed_file_counts_at_once_and_a_broken_one_locks_nobody_out(tmp_path: Path) -> None:
     path, clock = tmp_path / "operators.toml", VirtualClock()
     path.write_text(DOCUMENT)
-    operators = OperatorsFile(path, clock)
+    operators = watched(path, clock)
 
     path.write_text("broken [")
     clock.advance(2)
-    assert operators.by_token(OLGA) is not None
+    assert operators.current().by_token(OLGA) is not None
     path.write_text(DOCUMENT.replace(token_hash(OLGA), token_hash("ot_new")))
     os.utime(path, ns=(1, 1))
     clock.advance(2)
 
-    assert operators.by_token(OLGA) is None
-    assert operators.by_token("ot_new") is not None
-    assert operators.by_token(ADA) is not None
+    assert operators.current().by_token(OLGA) is None
+    assert operators.current().by_token("ot_new") is not None
+    assert operators.current().by_token(ADA) is not None
 
 
 @pytest.mark.parametrize(
@@ -56,13 +63,13 @@ def test_a_changed_file_counts_at_once_and_a_broken_one_locks_nobody_out(tmp_pat
 )
 def test_a_file_that_says_nothing_clear_is_refused(document: str) -> None:
     """Two entries of one id would let a person approve an edit of their own."""
-    with pytest.raises(BadOperatorsFile):
+    with pytest.raises(BadFile):
         read_operators(document)
 
 
 def test_the_console_does_not_start_without_operators(tmp_path: Path) -> None:
-    with pytest.raises(BadOperatorsFile):
-        OperatorsFile(tmp_path / "missing.toml", VirtualClock())
+    with pytest.raises(BadFile):
+        watched(tmp_path / "missing.toml", VirtualClock())
 
 
 def test_the_example_that_is_shipped_can_be_read() -> None:

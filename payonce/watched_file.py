@@ -1,0 +1,77 @@
+"""A mounted file of data, read at start and again when it has changed. A broken new one locks nobody out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import structlog
+from prometheus_client import Gauge
+
+from payonce.ports import Clock
+
+T = TypeVar("T")
+
+#: A change is noticed by the first look at least this long after the last one.
+_LOOK_SECONDS = 1.0
+_Stamp = tuple[int, int, int]
+log = structlog.get_logger()
+
+
+class BadFile(Exception):
+    """The file cannot be used; the message says where, and never what stands there."""
+
+
+class WatchedFile(Generic[T]):
+    """What a file last said, as `read` understands it. `current` costs one `stat` a second."""
+
+    def __init__(self, path: Path, read: Callable[[str], T], clock: Clock, *, broken: Gauge) -> None:
+        """Read the file. `read` raises BadFile. Raises BadFile: what cannot be read at start must stop the start.
+
+        `broken` is 1 while a changed file cannot be read and the content before it stays.
+        """
+        self._path = path
+        self._parse = read
+        self._clock = clock
+        self._broken = broken
+        self._looked_at = clock.monotonic()
+        self._stamp = _stamp(path)
+        self._content = self._read()
+
+    def current(self) -> T:
+        """Return what the file says; never raises: while a changed file is broken, what was before stays."""
+        now = self._clock.monotonic()
+        if now - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = now
+            self._look()
+        return self._content
+
+    def _look(self) -> None:
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._content = self._read()
+        except BadFile as error:
+            self._broken.set(1)
+            log.error("file_broken", path=str(self._path), error=str(error))  # noqa: TRY400  (no traceback)
+        else:
+            self._broken.set(0)
+            log.info("file_read", path=str(self._path))
+
+    def _read(self) -> T:
+        try:
+            return self._parse(self._path.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadFile(str(error)) from error
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """Return what changes when the file does; None while it is missing (an editor or a mount swaps it)."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

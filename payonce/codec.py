@@ -7,6 +7,7 @@ know about it goes into headers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -16,7 +17,14 @@ import msgspec
 import orjson
 
 from payonce.catalog import current_version, schema_files, topic_of
-from payonce.domain.commands import CancelPayment, Command, RefreshPayment, RefundPayment, RegisterPayment
+from payonce.domain.commands import (
+    CancelPayment,
+    CancelSubscription,
+    Command,
+    RefreshPayment,
+    RefundPayment,
+    RegisterPayment,
+)
 from payonce.domain.events import (
     AttemptCancelled,
     CommandRejected,
@@ -27,9 +35,11 @@ from payonce.domain.events import (
     RefundRejected,
     RegistrationFailed,
     RegistrationStuck,
+    SubscriptionCancelAccepted,
     TokenEvent,
     TokenIssued,
 )
+from payonce.domain.terms import terms_document
 from payonce.ports import Headers, OutgoingRecord, Record
 
 OwnMessage = Command | TokenEvent | OrderStatusChanged
@@ -41,6 +51,7 @@ _TYPES: dict[str, type[OwnMessage]] = {
         RegisterPayment,
         CancelPayment,
         RefundPayment,
+        CancelSubscription,
         RefreshPayment,
         TokenIssued,
         RegistrationFailed,
@@ -49,10 +60,14 @@ _TYPES: dict[str, type[OwnMessage]] = {
         AttemptCancelled,
         RefundAccepted,
         RefundRejected,
+        SubscriptionCancelAccepted,
         PspSnapshot,
         OrderStatusChanged,
     )
 }
+#: How JSON writes it, and how it writes a backslash before "u0000".
+_NUL = b"\\u0000"
+_PUBLIC_FIELDS = tuple(field.name for field in fields(OrderStatusChanged))
 _OWN_PREFIX = "payonce."
 _PSP_PREFIX = "com.stripe."
 
@@ -100,7 +115,7 @@ def decode(record: Record) -> Message:
     kind = record.header("ce_type")
     if kind is None:
         raise Undecodable("missing_type", "the record has no ce_type header")
-    if kind.startswith(_PSP_PREFIX) or record.topic == topic_of("PspEvent"):
+    if record.topic == topic_of("PspEvent"):
         return _psp_event(_json(record.value))
     name, _, version = kind.removeprefix(_OWN_PREFIX).partition(".v")
     message = _own(name, version, record.value)
@@ -113,7 +128,19 @@ def decode(record: Record) -> Message:
 
 def encode_body(message: OwnMessage) -> bytes:
     """Return the canonical JSON of a message: sorted keys, no blanks. Equal messages are equal bytes."""
-    return msgspec.json.encode(message, order="sorted")
+    return msgspec.json.encode(_document(message), order="sorted")
+
+
+def _document(message: OwnMessage) -> object:
+    """Return what is encoded: terms have a form of their own, which is also what is hashed and stored.
+
+    The public event leaves out what is not there, so that an order without it is told as it always was.
+    """
+    if isinstance(message, RegisterPayment):
+        return {**msgspec.to_builtins(message), "terms": terms_document(message.terms)}
+    if isinstance(message, OrderStatusChanged):
+        return {name: value for name in _PUBLIC_FIELDS if (value := getattr(message, name)) is not None}
+    return message
 
 
 def decode_body(name: str, body: bytes, version: int | None = None) -> OwnMessage:
@@ -128,6 +155,8 @@ def _own(name: str, version: str, body: bytes | None) -> OwnMessage:
         raise Undecodable("unknown_version", f"{name} has no version {version!r}")
     document = _json(body)
     _check(name, int(version), document)
+    if body is not None and _NUL in body and _holds_nul(document):
+        raise Undecodable("wrong_shape", f"{name} v{version}: a text holds NUL, which no table can store")
     try:
         return msgspec.convert(document, type=_TYPES[name])
     except msgspec.ValidationError as error:
@@ -161,6 +190,19 @@ def _check(name: str, version: int, document: Any) -> None:
     except jsonschema_rs.ValidationError as error:
         where = "/".join(str(part) for part in error.instance_path) or "the body"
         raise Undecodable("wrong_shape", f"{name} v{version}: {where}: {error.message[:300]}") from error
+    except ValueError as error:  # the validator gives up on what is nested deeper than anything of ours or the PSP's
+        raise Undecodable("wrong_shape", f"{name} v{version}: {error}") from error
+
+
+def _holds_nul(value: object) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(_holds_nul(name) or _holds_nul(each) for name, each in value.items())
+        case list():
+            return any(_holds_nul(each) for each in value)
+    return False
 
 
 @cache

@@ -85,7 +85,11 @@ class CheckoutApiSettings(KafkaSettings, DatabaseSettings, ObservabilitySettings
         SecretStr(""),
         description="Secrets of Stripe's webhook endpoint (whsec_...), comma separated; empty: endpoint off",
     )
-    stripe_api_version: str = Field("2026-10-28.endive", description="Stripe API version frozen into every command")
+    stripe_api_version: str = Field(
+        "2026-10-28.endive",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([.][a-z_]{1,28})?$",
+        description="Stripe API version frozen into every command",
+    )
     session_lifetime_seconds: int = Field(
         82_500,
         ge=7_200,
@@ -114,7 +118,11 @@ class StatusProcessorSettings(KafkaSettings, DatabaseSettings, ObservabilitySett
 class ReconcilerSettings(KafkaSettings, DatabaseSettings, StripeSettings, ObservabilitySettings):
     """The reconciler."""
 
-    stripe_api_version: str = Field("2026-10-28.endive", description="Stripe API version frozen into every command")
+    stripe_api_version: str = Field(
+        "2026-10-28.endive",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([.][a-z_]{1,28})?$",
+        description="Stripe API version frozen into every command",
+    )
     reconcile_interval_seconds: float = Field(60.0, gt=0, description="Pause between two rounds of the reconciler")
     reconcile_grace_seconds: int = Field(
         60, ge=0, le=3_600, description="How young an event may be and still be on its way as a webhook"

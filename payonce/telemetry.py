@@ -95,6 +95,11 @@ worker_holds = Gauge(
     "Why consumption is paused; configuration above 0 wants a person at once: the PSP refuses our key",
     ("cause",),
 )
+worker_resting = Gauge(
+    "payonce_worker_resting",
+    "1 while an endpoint of the PSP fails or refuses us although the PSP is there: one command at a time tries it",
+    ("endpoint",),
+)
 worker_open_offsets = Gauge(
     "payonce_worker_open_offsets",
     "Commands read and not finished, by partition; one that stays high hides a stuck order",

@@ -13,7 +13,9 @@ LOCK_ORDERS = text("""
     ON CONFLICT DO NOTHING;
     SELECT order_id, CAST(facts AS text), version, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint),
            client_id, reference, payment_type, payment_method, psp, payment_order_status, attempt, amount, currency,
-           amount_paid, amount_refunded, amount_disputed, flags
+           amount_paid, amount_refunded, amount_disputed, failure_reason, flags,
+           CAST(extract(epoch FROM evidence_due_by) AS bigint), CAST(extract(epoch FROM current_period_end) AS bigint),
+           cancel_at_period_end, CAST(extract(epoch FROM next_payment_attempt) AS bigint)
     FROM payment_order WHERE order_id = ANY(:order_ids) ORDER BY order_id FOR UPDATE
 """)
 
@@ -33,12 +35,16 @@ SAVE_ORDERS = text("""
         psp_token = n.psp_token, hosted_page_url = n.hosted_page_url, client_secret = n.client_secret,
         page_expires_at = to_timestamp(n.page_expires_at), amount_paid = n.amount_paid,
         amount_refunded = n.amount_refunded, amount_disputed = n.amount_disputed, failure_reason = n.failure_reason,
-        failure_detail = n.failure_detail, flags = n.flags, facts = n.facts, version = n.version, updated_at = now()
+        failure_detail = n.failure_detail, flags = n.flags, evidence_due_by = to_timestamp(n.evidence_due_by),
+        current_period_end = to_timestamp(n.current_period_end), cancel_at_period_end = n.cancel_at_period_end,
+        next_payment_attempt = to_timestamp(n.next_payment_attempt), facts = n.facts, version = n.version,
+        updated_at = now()
     FROM json_to_recordset(CAST(:rows AS json)) AS n (
         order_id text, client_id text, reference text, body_hash text, payment_type text, payment_method text,
         psp text, amount bigint, currency text, redirect_url text, payment_order_status text, attempt integer,
         psp_token text, hosted_page_url text, client_secret text, page_expires_at bigint, amount_paid bigint,
         amount_refunded bigint, amount_disputed bigint, failure_reason text, failure_detail text, flags text[],
+        evidence_due_by bigint, current_period_end bigint, cancel_at_period_end boolean, next_payment_attempt bigint,
         facts jsonb, version bigint)
     WHERE o.order_id = n.order_id
 """)

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, CursorResult, TextClause
 from payonce.adapters import fold_statements as sql
 from payonce.adapters.advisory_locks import Lock, try_for_transaction
 from payonce.adapters.event_months import make_months
+from payonce.adapters.money_statements import save_money
 from payonce.adapters.postgres import Database
 from payonce.ports import (
     OrderChange,
@@ -50,7 +51,12 @@ PUBLIC_COLUMNS = (
     "amount_paid",
     "amount_refunded",
     "amount_disputed",
+    "failure_reason",
     "flags",
+    "evidence_due_by",
+    "current_period_end",
+    "cancel_at_period_end",
+    "next_payment_attempt",
 )
 
 
@@ -205,6 +211,7 @@ def _execute(connection: Connection, statement: TextClause, parameters: Mapping[
 def _save(connection: Connection, changes: Sequence[OrderChange], references: Mapping[str, Reference]) -> None:
     if changes:
         _execute(connection, sql.SAVE_ORDERS, {"rows": _order_rows(changes)})
+        save_money(connection, changes)
     if references:
         psp_ids = sorted(references)
         parameters = {

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from payonce.adapters.shared_reads import SharedReads
 from payonce.domain.order_row import OrderRow
+from payonce.domain.terms import recurring_of_document
 
 #: The columns of an OrderRow.
 ROW = """
@@ -20,7 +21,11 @@ ROW = """
     CAST(floor(extract(epoch FROM page_expires_at)) AS bigint) AS page_expires_at,
     facts #>> ARRAY['terms', CAST(attempt AS text), body_hash, 'terms', 'description'] AS description,
     facts #>> ARRAY['terms', CAST(attempt AS text), body_hash, 'terms', 'customer_email'] AS customer_email,
-    amount_paid, amount_refunded, amount_disputed, failure_reason, failure_detail, flags
+    facts #> ARRAY['terms', CAST(attempt AS text), body_hash, 'terms', 'recurring'] AS recurring,
+    amount_paid, amount_refunded, amount_disputed, failure_reason, failure_detail, flags,
+    CAST(floor(extract(epoch FROM evidence_due_by)) AS bigint) AS evidence_due_by,
+    CAST(floor(extract(epoch FROM current_period_end)) AS bigint) AS current_period_end, cancel_at_period_end,
+    CAST(floor(extract(epoch FROM next_payment_attempt)) AS bigint) AS next_payment_attempt
 """
 _SELECT = text(f"SELECT {ROW} FROM payment_order WHERE order_id = ANY(:order_ids)")  # noqa: S608  (constants)
 
@@ -34,7 +39,8 @@ class OrderReads(SharedReads[OrderRow]):
 
 def order_row(columns: Mapping[str, Any]) -> OrderRow:
     """Return the row of a result that has the columns of ROW."""
-    return OrderRow(**{**columns, "flags": tuple(columns["flags"])})
+    recurring = recurring_of_document(columns["recurring"])
+    return OrderRow(**{**columns, "flags": tuple(columns["flags"]), "recurring": recurring})
 
 
 def _select(connection: Connection, order_ids: Sequence[str]) -> Mapping[str, OrderRow]:

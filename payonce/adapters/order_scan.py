@@ -14,7 +14,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, TextClause, text
 
+from payonce.adapters.money_statements import INVOICES_OF_O, MOVEMENTS_OF_O
 from payonce.adapters.postgres import Database
+from payonce.domain.order import Invoice, Movement, view
+from payonce.domain.order_columns import columns_of
 from payonce.ports import TopicPartition
 
 _PAGE_ROWS = 1_000
@@ -41,19 +44,28 @@ ORDER_COLUMNS = (
     "failure_reason",
     "failure_detail",
     "flags",
+    "evidence_due_by",
+    "current_period_end",
+    "cancel_at_period_end",
+    "next_payment_attempt",
 )
+_TIMES = frozenset({"page_expires_at", "evidence_due_by", "current_period_end", "next_payment_attempt"})
 _SELECTED = ", ".join(
-    "CAST(extract(epoch FROM page_expires_at) AS bigint)" if name == "page_expires_at" else name
-    for name in ORDER_COLUMNS
+    f"CAST(extract(epoch FROM o.{name}) AS bigint)" if name in _TIMES else f"o.{name}" for name in ORDER_COLUMNS
 )
-_ROW = f"order_id, CAST(facts AS text), version, CAST(extract(epoch FROM updated_at) * 1000 AS bigint), {_SELECTED}"
-_ALL = text(f'SELECT {_ROW} FROM payment_order ORDER BY order_id COLLATE "C"')  # noqa: S608  (constants of this file)
-_SOME = text(f"SELECT {_ROW} FROM payment_order WHERE order_id = ANY(:order_ids)")  # noqa: S608
+_MONEY = f"CAST({MOVEMENTS_OF_O} AS text), CAST({INVOICES_OF_O} AS text)"
+_ROW = f"""
+    o.order_id, CAST(o.facts AS text), o.version, CAST(extract(epoch FROM o.updated_at) * 1000 AS bigint), {_MONEY},
+    {_SELECTED}
+"""
+_ALL = text(f'SELECT {_ROW} FROM payment_order AS o ORDER BY o.order_id COLLATE "C"')  # noqa: S608  (constants)
+_SOME = text(f"SELECT {_ROW} FROM payment_order AS o WHERE o.order_id = ANY(:order_ids)")  # noqa: S608
 _NEXT_IDS = text("SELECT order_id FROM payment_order WHERE order_id > :after ORDER BY order_id LIMIT :limit")
 #: jsonb has one text for one value, so equal rows have equal digests. Version and times are not part of it.
 _DIGESTS = text(
     f"""
-    SELECT order_id, md5(CAST(ROW(facts, {_SELECTED}) AS text)) FROM payment_order ORDER BY order_id COLLATE "C"
+    SELECT o.order_id, md5(CAST(ROW(o.facts, {_MONEY}, {_SELECTED}) AS text)) FROM payment_order AS o
+    ORDER BY o.order_id COLLATE "C"
     """  # noqa: S608
 )
 _OWNERS = text('SELECT psp_id, order_id FROM psp_reference ORDER BY psp_id COLLATE "C"')
@@ -68,13 +80,25 @@ _CROSSED = text(
 
 @dataclass(frozen=True, slots=True)
 class ScannedOrder:
-    """A row of payment_order: its facts, and the columns that should follow from them. Times in unix milliseconds."""
+    """A row of payment_order: its facts, the columns and the money that should follow. Times in unix milliseconds."""
 
     order_id: str
     facts: Mapping[str, Any]
     columns: Mapping[str, Any]
     version: int
     updated_at_ms: int
+    movements: tuple[Movement, ...] = ()
+    invoices: tuple[Invoice, ...] = ()
+
+    def told(self) -> dict[str, Any]:
+        """Return everything that should follow from the facts, by the names of `told_by`."""
+        return {**self.columns, "movements": self.movements, "invoices": self.invoices}
+
+
+def told_by(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an order's rows must say by these facts: its columns, its movements of money, its invoices. Pure."""
+    order = view(facts)
+    return {**columns_of(order), "movements": order.movements, "invoices": order.invoices}
 
 
 class OrderScan:
@@ -127,6 +151,14 @@ def snapshot(database: Database) -> Iterator[OrderScan]:
 
 
 def _order(row: Sequence[Any]) -> ScannedOrder:
-    order_id, facts, version, updated_at_ms, *columns = row
+    order_id, facts, version, updated_at_ms, movements, invoices, *columns = row
     named = dict(zip(ORDER_COLUMNS, columns, strict=True))
-    return ScannedOrder(order_id, orjson.loads(facts), named, version, updated_at_ms)
+    return ScannedOrder(
+        order_id,
+        orjson.loads(facts),
+        named,
+        version,
+        updated_at_ms,
+        movements=tuple(Movement(**each) for each in orjson.loads(movements or "[]")),
+        invoices=tuple(Invoice(**each) for each in orjson.loads(invoices or "[]")),
+    )

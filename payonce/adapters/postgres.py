@@ -24,7 +24,8 @@ _LOCK_MS = 3_000
 _TRY_AGAIN = {"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "25006", "58030"}
 #: The server lacks something for now: connections, memory, room on its disk.
 _SHORT_OF = "53"
-_BAD_DATA_CLASSES = ("22", "23")
+#: Impossible values, broken constraints, and what is larger than the server can index or store.
+_BAD_DATA_CLASSES = ("22", "23", "54")
 
 
 class Database:

@@ -18,12 +18,24 @@ from payonce.ports import PositionMoved, TopicPartition
 SCHEMA = "rebuild"
 
 _HOLD_WRITERS = text(
-    "LOCK TABLE payment_order, payment_event, psp_reference, unresolved_event, fold_position IN EXCLUSIVE MODE"
+    """
+    LOCK TABLE payment_order, payment_movement, payment_invoice, payment_event, psp_reference, unresolved_event,
+        fold_position IN EXCLUSIVE MODE
+    """
 )
 _POSITIONS = text("SELECT topic, partition, next_offset FROM fold_position")
 _DELETE_ORDERS = text("DELETE FROM payment_order WHERE order_id = ANY(:order_ids)")
 #: `rebuild` is SCHEMA.
 _REPLACE = (
+    # Rows of orders that there are have been written with their order.
+    """
+    DELETE FROM payment_movement AS live
+    WHERE NOT EXISTS (SELECT FROM payment_order AS o WHERE o.order_id = live.order_id)
+    """,
+    """
+    DELETE FROM payment_invoice AS live
+    WHERE NOT EXISTS (SELECT FROM payment_order AS o WHERE o.order_id = live.order_id)
+    """,
     """
     DELETE FROM psp_reference AS live
     WHERE NOT EXISTS (SELECT FROM rebuild.psp_reference AS made WHERE made.psp_id = live.psp_id)
@@ -106,6 +118,9 @@ def delete_orders(connection: Connection, order_ids: Sequence[str]) -> None:
 
 
 def replace_beside_orders(connection: Connection) -> None:
-    """Make PSP ids, timeline and waiting events of the live tables what the rebuilt ones hold."""
+    """Make PSP ids, timeline and waiting events of the live tables what the rebuilt ones hold.
+
+    Money of orders that have no row goes, too.
+    """
     for statement in _REPLACE:
         connection.execute(text(statement))

@@ -73,10 +73,20 @@ DUE_WAITING = text("""
     ORDER BY max(due_at) FETCH FIRST (:limit) ROWS WITH TIES
 """)
 
+#: Longer than the topics keep a record that could name such an object, so that verification can still tell whose it is.
+FOREIGN_DAYS = 100
+
+FORGET_FOREIGN = text("""
+    DELETE FROM foreign_reference WHERE psp_id IN (
+        SELECT psp_id FROM foreign_reference
+        WHERE seen_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit
+    )
+""")
+
 REMEMBER_FOREIGN = text("""
     INSERT INTO foreign_reference (psp_id)
     SELECT psp_id FROM unnest(CAST(:psp_ids AS text[])) AS psp_id ORDER BY psp_id
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (psp_id) DO UPDATE SET seen_at = clock_timestamp()
 """)
 
 AGES = text(f"""

@@ -72,9 +72,14 @@ class PostgresReconcilerStore:
         return await self._locked(read)
 
     async def remember_foreign(self, psp_ids: Sequence[str]) -> None:
-        await self._locked(
-            lambda connection: connection.execute(sql.REMEMBER_FOREIGN, {"psp_ids": sorted(set(psp_ids))})
-        )
+        named = sorted(set(psp_ids))
+
+        def remember(connection: Connection) -> None:
+            # Two old ones go for each that comes, so the table does not grow for ever.
+            connection.execute(sql.FORGET_FOREIGN, {"days": sql.FOREIGN_DAYS, "limit": 2 * len(named)})
+            connection.execute(sql.REMEMBER_FOREIGN, {"psp_ids": named})
+
+        await self._locked(remember)
 
     async def ages(self, stuck_after: Mapping[str, int]) -> Sequence[StatusAge]:
         parameters = {"statuses": list(stuck_after), "seconds": list(stuck_after.values())}

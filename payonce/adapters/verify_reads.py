@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
+from payonce.adapters.money_rules import MONEY_RULES
 from payonce.adapters.order_scan import OrderScan, ScannedOrder
 from payonce.adapters.postgres import Database
 from payonce.ports import HOLDING_STATES, TopicPartition
@@ -84,6 +85,7 @@ _RULES = {
         WHERE client_id IS NULL AND created_at < to_timestamp(:older_than_ms / 1000.0)
         """,
     ),
+    **MONEY_RULES,
 }
 
 
@@ -126,7 +128,7 @@ class PageReads:
         return OrderScan(self._connection).orders_of(list(order_ids))
 
     def _rows(self, statement: Any, keys: Iterable[str]) -> Sequence[Sequence[Any]]:
-        wanted = sorted(keys)
+        wanted = sorted(key for key in keys if "\0" not in key)  # no table holds one: whatever names it is not stored
         return self._connection.execute(statement, {"keys": wanted}).all() if wanted else ()
 
 

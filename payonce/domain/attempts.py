@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 from payonce.domain.facts import FIRST_ATTEMPT, SESSION_RANK
 from payonce.domain.merge import Facts
-from payonce.domain.terms import Terms
+from payonce.domain.terms import Terms, terms_of_document
 
-_TERMS_FIELDS: Final = tuple(field.name for field in fields(Terms))
 _OPEN, _COMPLETE = SESSION_RANK["open"], SESSION_RANK["complete"]
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -133,7 +132,7 @@ def _terms(facts: Facts, number: str) -> tuple[str | None, Terms | None]:
         return None, None
     body_hash = max(bodies, key=lambda each: (bodies[each]["precedence"], each))
     told = bodies[body_hash]["terms"]
-    return body_hash, Terms(**{name: told[name] for name in _TERMS_FIELDS if name in told})
+    return body_hash, terms_of_document(told)
 
 
 def _sorted(facts: Facts, family: str) -> list[tuple[str, Mapping[str, Any]]]:

@@ -8,8 +8,9 @@ from payonce.domain.commands import Command
 from payonce.domain.events import PspEvent, TokenEvent
 
 #: Objects that carry our metadata from their first moment: without it, and with no id known to us, they are another
-#: app's on the same account. Refunds, disputes, charges and invoices carry none and wait for their payment.
-_MARKED_AT_BIRTH = frozenset({"checkout.session", "payment_intent", "subscription"})
+#: app's on the same account. Refunds, disputes, charges and invoices carry none and wait for their payment; so does a
+#: PaymentIntent, because a subscription's has none either: the invoice that it pays says whose it is.
+_MARKED_AT_BIRTH = frozenset({"checkout.session", "subscription"})
 
 
 def may_wait(message: Command | TokenEvent | PspEvent, references: Mapping[str, str | None]) -> bool:

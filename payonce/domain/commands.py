@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from payonce.domain.identity import name_based_id
 from payonce.domain.terms import Terms
+
+#: When a subscription ends: at once, or when what is paid for is over.
+SubscriptionEnd = Literal["now", "period_end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,21 @@ class RefundPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelSubscription:
+    """End a subscription of the order, named by the PSP's id; one that has ended, or is about to, is left as it is."""
+
+    order_id: str
+    subscription: str
+    at: SubscriptionEnd
+    issued_at: int
+    api_version: str
+
+    @property
+    def command_id(self) -> str:
+        return name_based_id("cmd", self.order_id, "CancelSubscription", self.subscription, self.at)
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshPayment:
     """Read the order at the PSP and say what is there; `refresh_id` makes each asking a command of its own.
 
@@ -87,4 +106,4 @@ class RefreshPayment:
         return name_based_id("cmd", self.order_id, "RefreshPayment", self.refresh_id)
 
 
-Command = RegisterPayment | CancelPayment | RefundPayment | RefreshPayment
+Command = RegisterPayment | CancelPayment | RefundPayment | CancelSubscription | RefreshPayment

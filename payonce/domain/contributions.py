@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, assert_never
 
 from payonce.domain import psp_facts
-from payonce.domain.commands import CancelPayment, Command, RefreshPayment, RefundPayment, RegisterPayment
+from payonce.domain.commands import (
+    CancelPayment,
+    CancelSubscription,
+    Command,
+    RefreshPayment,
+    RefundPayment,
+    RegisterPayment,
+)
+from payonce.domain.dating import dated
 from payonce.domain.events import (
     AttemptCancelled,
     CommandRejected,
@@ -18,12 +26,14 @@ from payonce.domain.events import (
     RefundRejected,
     RegistrationFailed,
     RegistrationStuck,
+    SubscriptionCancelAccepted,
     TokenEvent,
     TokenIssued,
 )
 from payonce.domain.facts import session_state
 from payonce.domain.merge import Facts, merge
 from payonce.domain.psp_objects import ImpossibleEvent, PspObject
+from payonce.domain.terms import terms_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ def contribution(message: Command | TokenEvent | PspEvent, *, position: tuple[st
     match message:
         case RegisterPayment():
             return _of_command(message, position[2])
-        case CancelPayment() | RefundPayment() | RefreshPayment():
+        case CancelPayment() | RefundPayment() | CancelSubscription() | RefreshPayment():
             return Contribution(message.order_id, reason="a command: its outcome is the fact")
         case PspEvent():
             return _of_psp_event(message)
@@ -59,7 +69,7 @@ def contribution(message: Command | TokenEvent | PspEvent, *, position: tuple[st
 
 def _of_command(command: RegisterPayment, offset: int) -> Contribution:
     """All commands of an order lie in one partition, so its offset alone says which came first."""
-    body = {"precedence": -offset, "terms": asdict(command.terms)}
+    body = {"precedence": -offset, "terms": terms_document(command.terms)}
     return Contribution(command.order_id, facts={"terms": {str(command.attempt): {command.body_hash: body}}})
 
 
@@ -80,16 +90,26 @@ def _of_token_event(event: TokenEvent) -> Contribution:
             return _of_rejection(event)
         case AttemptCancelled():
             facts = {"cancelled": {str(event.attempt): 1}}  # it may stand for an attempt that never had a body
-        case RefundAccepted():
-            known = {event.refund_id: event.payment}
-            return Contribution(event.order_id, known, reason="the refund's own events say how it goes")
-        case RefundRejected():
-            return Contribution(event.order_id, reason=f"the refund was not made: {event.reason}")
+        case RefundAccepted() | RefundRejected() | SubscriptionCancelAccepted():
+            return _of_answer(event)
         case PspSnapshot():
             return _of_snapshot(event)
         case _:
             assert_never(event)
     return Contribution(event.order_id, facts=facts)
+
+
+def _of_answer(event: RefundAccepted | RefundRejected | SubscriptionCancelAccepted) -> Contribution:
+    """Say why it changes nothing: what the PSP has taken on is a fact when its own events say so."""
+    match event:
+        case RefundAccepted():
+            known = {event.refund_id: event.payment}
+            return Contribution(event.order_id, known, reason="the refund's own events say how it goes")
+        case RefundRejected():
+            return Contribution(event.order_id, reason=f"the refund was not made: {event.reason}")
+        case SubscriptionCancelAccepted():
+            told = f"the subscription ends ({event.at}): its own events say when it has"
+            return Contribution(event.order_id, {event.subscription: None}, reason=told)
 
 
 def _confirming(event: TokenIssued | RegistrationFailed | RegistrationStuck) -> dict[str, Any]:
@@ -141,7 +161,7 @@ def _of_psp_event(event: PspEvent) -> Contribution:
     if kind is None or read is None or event.type in _NO_OBJECT:
         return Contribution(None, reason=f"not a fact: {event.type}")
     learned = read(PspObject.of(event.object, kind))
-    facts = {} if event.type in _LOGS else learned.facts
+    facts = {} if event.type in _LOGS else dated(learned.facts, event.created)
     reason = None if facts else f"not a fact: {_LOGS.get(event.type, event.type)}"
     return Contribution(learned.order_id, learned.references, facts, reason)
 
@@ -165,7 +185,7 @@ def _of_snapshot(snapshot: PspSnapshot) -> Contribution:
         references |= {
             psp_id: payment for psp_id, payment in learned.references.items() if payment or psp_id not in references
         }
-        facts = merge(merge(facts, learned.facts), _cycling(snapshot, thing))
+        facts = merge(merge(facts, dated(learned.facts, snapshot.response_date)), _cycling(snapshot, thing))
     facts = merge(facts, _failed_later(snapshot))
     return Contribution(
         snapshot.order_id, references, facts, None if facts else "not a fact: the PSP had nothing to say"
@@ -177,8 +197,8 @@ def _cycling(snapshot: PspSnapshot, thing: PspObject) -> Facts:
     if thing.kind == "subscription":
         return {"snapshots": {thing.id: [*version, thing.text("status")]}}
     if thing.kind == "dispute":
-        state = psp_facts.of_dispute(thing).facts["disputes"][thing.id]["state"]
-        return {"snapshots": {thing.id: [*version, *state]}}
+        told = psp_facts.of_dispute(thing).facts["disputes"][thing.id]
+        return {"snapshots": {thing.id: [*version, *told["state"], *told.get("due", [])[2:]]}}
     return {}
 
 

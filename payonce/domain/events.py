@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from payonce.domain.commands import SubscriptionEnd
 from payonce.domain.identity import name_based_id
 from payonce.domain.terms import PaymentMethod, PaymentType, Psp
 
@@ -21,6 +22,7 @@ RejectionReason = Literal[
     "previous_unresolved",  # an earlier attempt may still be paid
     "order_used",  # an earlier attempt is paid or being paid
     "unknown_attempt",  # no such attempt to cancel
+    "unknown_subscription",  # the PSP has no such subscription that names this order
 ]
 RefundRefusal = Literal["psp_refused", "no_payment", "amount_too_large", "failed_proven", "reference_reused"]
 
@@ -115,6 +117,19 @@ class RefundRejected(_Outcome):
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionCancelAccepted(_Outcome):
+    """The PSP ends the subscription, or has; `status` is the PSP's at that moment, its webhooks tell the rest.
+
+    `ends_at` (unix seconds): when it ends or ended, None if the PSP did not say.
+    """
+
+    subscription: str
+    at: SubscriptionEnd
+    status: str
+    ends_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class PspSnapshot(_Outcome):
     """The PSP's own objects of an order, read for the RefreshPayment at `refresh_offset`.
 
@@ -135,6 +150,7 @@ TokenEvent = (
     | AttemptCancelled
     | RefundAccepted
     | RefundRejected
+    | SubscriptionCancelAccepted
     | PspSnapshot
 )
 
@@ -153,7 +169,11 @@ class PspEvent:
 
 @dataclass(frozen=True, slots=True)
 class OrderStatusChanged:
-    """The whole public state of an order, never a delta; of two, the one with the greater `version` is newer."""
+    """The whole public state of an order, never a delta; of two, the one with the greater `version` is newer.
+
+    What is left of the money is `amount_paid - amount_refunded - amount_disputed`. A field that is None is not written:
+    no failure, no dispute that waits for evidence, no live subscription, nothing to be collected again.
+    """
 
     order_id: str
     version: int
@@ -171,6 +191,11 @@ class OrderStatusChanged:
     amount_disputed: int
     flags: tuple[str, ...]
     changed_at: int
+    failure_reason: str | None = None
+    evidence_due_by: int | None = None
+    current_period_end: int | None = None
+    cancel_at_period_end: bool | None = None
+    next_payment_attempt: int | None = None
 
     @property
     def event_id(self) -> str:

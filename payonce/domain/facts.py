@@ -10,13 +10,24 @@ texts):
     registration_failed{attempt: [reason, detail, proof]} stuck{attempt: [reason, detail]}    cancelled{attempt: 1}
     sessions{cs: {attempt, state}}                        state of SESSION_RANK; only an open one has URL and secret
     async_failed{cs: 1}                                   delayed methods that failed
-    payments{payment: {attempt, sums{"eur 1234": 1}}}     every sum that a witness named; one that differs is a mismatch
+    payments{payment: {attempt, sums{"eur 1234": 1}, seen}}
+                                                          every sum that a witness named; one that differs is a mismatch
     links{psp id: its parent}                             charge -> PaymentIntent -> invoice, session -> its payment
-    refunds{re: {state, payment, charge, currency}}       state: [rank, status, amount]
-    disputes{dp: {state, payment, charge, currency}}      state: [balance transactions, rank, status, amount]
-    invoices{in: {state, period_end, subscription}}       state: [rank, attempt_count, status]
-    subscriptions{sub: {attempt, state}}                  state: [0, "live"] < [1, "ended"]
-    snapshots{psp id: [refresh_offset, response_date, event_id, *cycling]}    a dispute's state, a subscription's status
+    refunds{re: {state, payment, charge, currency, seen{status}}}
+                                                          state: [rank, status, amount]
+    disputes{dp: {state, payment, charge, currency, reason, due, seen{status}}}
+                                                          state: [balance transactions, rank, status, amount]
+                                                          due: [balance transactions, rank, due_by]
+    invoices{in: {state, told, period_end, period_start, service, subscription, currency, billing_reason}}
+                                                          state: [rank, attempt_count, status], service: [end, start]
+                                                          told: [rank, attempt_count, paid, due, next attempt]
+    subscriptions{sub: {attempt, state, period}}          state: [0, "live"] < [1, "ended"], period: [end, is ending]
+    snapshots{psp id: [refresh_offset, response_date, event_id, *cycling]}
+                                                          a dispute's state and due_by, a subscription's status
+
+`seen` is when the first witness spoke (unix seconds, negated: the earliest is the greatest): for people and for sums
+over time, it decides nothing. An older program merges parts that it does not know, so a part is added beside the others
+and never inside a list that is there.
 """
 
 from __future__ import annotations
@@ -29,6 +40,7 @@ SESSION_RANK: Final[Mapping[str, int]] = {"open": 0, "expired": 1, "complete": 2
 #: A refund that succeeded may still fail later, so failure is the last word.
 REFUND_RANK: Final[Mapping[str, int]] = {"pending": 1, "requires_action": 1, "succeeded": 2, "failed": 3, "canceled": 3}
 REFUND_FAILED: Final = 3
+REFUND_FAILURES: Final = ("failed", "canceled")
 
 #: Along this line a dispute moves forward, but for an appeal that is decided: only a snapshot tells that from the past.
 DISPUTE_RANK: Final[Mapping[str, int]] = {
@@ -44,6 +56,8 @@ DISPUTE_RANK: Final[Mapping[str, int]] = {
     "appeal_under_review": 8,
 }
 DISPUTE_DECIDED: Final = 6
+#: The shop may send evidence now, until `due_by`.
+NEEDS_RESPONSE_STATUSES: Final = frozenset({"warning_needs_response", "needs_response", "appeal_needs_response"})
 INQUIRY_STATUSES: Final = frozenset({"warning_needs_response", "warning_under_review"})
 CONTESTED_STATUSES: Final = frozenset(
     {"needs_response", "under_review", "appeal_needs_response", "appeal_under_review"}

@@ -14,19 +14,15 @@ from dataclasses import dataclass
 
 from payonce.domain.attempts import Attempt, Session, attempts_of, sessions_of
 from payonce.domain.contributions import Contribution, contribution
+from payonce.domain.deadlines import Deadlines, deadlines_of
+from payonce.domain.disputes import Dispute, disputes_of
 from payonce.domain.facts import CONTESTED_STATUSES, INQUIRY_STATUSES
+from payonce.domain.invoices import Invoice, invoices_of
 from payonce.domain.merge import Facts, merge
-from payonce.domain.payments import (
-    Dispute,
-    Payment,
-    Refund,
-    disputes_of,
-    live_subscriptions,
-    payments_of,
-    refunds_of,
-    subscription_standing,
-)
+from payonce.domain.movements import Movement, movements_of
+from payonce.domain.payments import Payment, Refund, payments_of, refunds_of
 from payonce.domain.psp_objects import ImpossibleEvent
+from payonce.domain.subscriptions import Subscription, subscription_standing, subscriptions_of
 from payonce.domain.terms import Terms
 
 __all__ = [
@@ -35,9 +31,12 @@ __all__ = [
     "Dispute",
     "Facts",
     "ImpossibleEvent",
+    "Invoice",
+    "Movement",
     "OrderView",
     "Payment",
     "Refund",
+    "Subscription",
     "contribution",
     "merge",
     "view",
@@ -52,7 +51,7 @@ class OrderView:
     until a command is known; `body_hash` is the body that the page belongs to. Page and secret are there only while
     they can be used. `amount_paid` sums every payment in the terms' currency, also one that does not count;
     `amount_refunded` what was or is being sent back; `amount_disputed` what a dispute holds or took.
-    `subscriptions` are the live ones.
+    `subscriptions` are the live ones, `known_subscriptions` all.
     """
 
     status: str
@@ -74,6 +73,14 @@ class OrderView:
     refunds: tuple[Refund, ...]
     disputes: tuple[Dispute, ...]
     subscriptions: tuple[str, ...]
+    known_subscriptions: tuple[Subscription, ...]
+    invoices: tuple[Invoice, ...]
+    deadlines: Deadlines
+
+    @property
+    def movements(self) -> tuple[Movement, ...]:
+        """Every movement of money, by the PSP's id and kind."""
+        return movements_of(self.payments, self.refunds, self.disputes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,8 @@ class _Case:
     payments: tuple[Payment, ...]
     refunds: tuple[Refund, ...]
     disputes: tuple[Dispute, ...]
-    subscriptions: tuple[str, ...]
+    subscriptions: tuple[Subscription, ...]
+    invoices: tuple[Invoice, ...]
     subscription_standing: str
 
     @property
@@ -97,6 +105,10 @@ class _Case:
     @property
     def is_recurring(self) -> bool:
         return self.terms is not None and self.terms.payment_type == "RECC"
+
+    @property
+    def live(self) -> tuple[str, ...]:
+        return tuple(each.subscription for each in self.subscriptions if each.status == "live")
 
     @property
     def counts(self) -> bool:
@@ -129,7 +141,10 @@ def view(facts: Facts) -> OrderView:
         payments=case.payments,
         refunds=case.refunds,
         disputes=case.disputes,
-        subscriptions=case.subscriptions,
+        subscriptions=case.live,
+        known_subscriptions=case.subscriptions,
+        invoices=case.invoices,
+        deadlines=deadlines_of(case.disputes, case.subscriptions, case.invoices),
     )
 
 
@@ -138,6 +153,7 @@ def _read(facts: Facts) -> _Case:
     attempts = attempts_of(facts, sessions)
     refunds = refunds_of(facts)
     payments = payments_of(facts, {number: attempt.terms for number, attempt in attempts.items()}, refunds)
+    subscriptions = subscriptions_of(facts)
     deciding = attempts.get(_deciding(attempts, payments, sessions)) or attempts[max(attempts)]
     return _Case(
         sessions=sessions,
@@ -147,8 +163,9 @@ def _read(facts: Facts) -> _Case:
         payments=payments,
         refunds=refunds,
         disputes=disputes_of(facts),
-        subscriptions=live_subscriptions(facts),
-        subscription_standing=subscription_standing(facts),
+        subscriptions=subscriptions,
+        invoices=invoices_of(facts, payments),
+        subscription_standing=subscription_standing(facts, subscriptions),
     )
 
 
@@ -194,7 +211,7 @@ def _flags(case: _Case) -> tuple[str, ...]:
     """Return what people should look at, sorted by name."""
     flags = {
         "amount_mismatch": any(payment.standing == "mismatch" for payment in case.payments),
-        "duplicate_payment": len(case.subscriptions if case.is_recurring else case.payments) > 1,
+        "duplicate_payment": len(case.live if case.is_recurring else case.payments) > 1,
         "inquiry": any(dispute.status in INQUIRY_STATUSES for dispute in case.disputes),
     }
     return tuple(name for name, raised in flags.items() if raised)

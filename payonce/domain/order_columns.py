@@ -32,4 +32,8 @@ def columns_of(order: OrderView) -> dict[str, Any]:
         "failure_reason": order.failure_reason,
         "failure_detail": order.failure_detail,
         "flags": list(order.flags),
+        "evidence_due_by": order.deadlines.evidence_due_by,
+        "current_period_end": order.deadlines.current_period_end,
+        "cancel_at_period_end": order.deadlines.cancel_at_period_end,
+        "next_payment_attempt": order.deadlines.next_payment_attempt,
     }

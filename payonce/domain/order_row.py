@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from payonce.domain.terms import Recurring
+
 #: Statuses in which nothing is decided yet: the customer has not begun to pay, as far as we know.
 UNDECIDED_STATUSES = frozenset({"created", "registered"})
 
@@ -34,6 +36,7 @@ class OrderRow:
     redirect_url: str | None = None
     description: str | None = None
     customer_email: str | None = None
+    recurring: Recurring | None = None
     psp_token: str | None = None
     hosted_page_url: str | None = None
     client_secret: str | None = None
@@ -44,11 +47,25 @@ class OrderRow:
     failure_reason: str | None = None
     failure_detail: str | None = None
     flags: tuple[str, ...] = ()
+    evidence_due_by: int | None = None
+    current_period_end: int | None = None
+    cancel_at_period_end: bool | None = None
+    next_payment_attempt: int | None = None
+
+    @property
+    def amount_net(self) -> int:
+        """What is left of the money; negative if more went back than came."""
+        return self.amount_paid - self.amount_refunded - self.amount_disputed
 
     def open_page(self, body_hash: str, now: float) -> str | None:
         """Return the hosted page, only to the one who posted this body, and only while its session can be paid."""
+        return self.hosted_page_url if self._can_be_paid(body_hash, now) else None
+
+    def open_secret(self, body_hash: str, now: float) -> str | None:
+        """Return what opens the PSP's card fields on the shop's own page, as the hosted page is returned."""
+        return self.client_secret if self._can_be_paid(body_hash, now) else None
+
+    def _can_be_paid(self, body_hash: str, now: float) -> bool:
         if self.body_hash != body_hash or self.status != "registered" or self.psp_token is None:
-            return None
-        if self.page_expires_at is not None and self.page_expires_at <= now:
-            return None
-        return self.hosted_page_url
+            return False
+        return self.page_expires_at is None or self.page_expires_at > now

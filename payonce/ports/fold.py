@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from payonce.domain.invoices import Invoice
+from payonce.domain.movements import Movement
 from payonce.ports.log import Record, TopicPartition
 
 
@@ -56,13 +58,19 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class OrderChange:
-    """What the fold writes for one order: merged facts, public columns, and the body to announce (None: nothing)."""
+    """What the fold writes for one order: merged facts, public columns, and the body to announce (None: nothing).
+
+    `movements` and `invoices` are the order's rows beside it, those and no others; None: its facts never told of any,
+    so there are none and nobody looks.
+    """
 
     order_id: str
     facts: Mapping[str, Any]
     columns: Mapping[str, Any]
     version: int
     announcement: bytes | None
+    movements: Sequence[Movement] | None = None
+    invoices: Sequence[Invoice] | None = None
 
 
 class FoldTransaction(Protocol):
@@ -81,7 +89,10 @@ class FoldTransaction(Protocol):
         ...
 
     async def save(self, changes: Sequence[OrderChange], references: Mapping[str, Reference]) -> None:
-        """Write facts, columns, PSP ids (the first owner stays), an outbox row per announcement; notify once."""
+        """Write facts, columns, money, PSP ids (the first owner stays), an outbox row per announcement; notify once.
+
+        Of movements and invoices only rows that differ are written; those that are no more among them are deleted.
+        """
         ...
 
     async def record(self, entries: Sequence[TimelineEntry]) -> None:

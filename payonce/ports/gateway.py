@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from payonce.domain.commands import SubscriptionEnd
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -99,7 +101,7 @@ AttachedKind = Literal["refund", "dispute"]
 class PaymentGateway(Protocol):
     """The PSP. One call is one HTTP request: no hidden retries, so that every request is a recorded try.
 
-    Every call raises GatewayFailure. The first three change something, the others only ask.
+    Every call raises GatewayFailure. The first four change something, the others only ask.
     """
 
     async def register(self, request: Mapping[str, Any], *, idempotency_key: str, api_version: str) -> Registered:
@@ -112,6 +114,21 @@ class PaymentGateway(Protocol):
 
     async def refund(self, request: Mapping[str, Any], *, idempotency_key: str, api_version: str) -> Reading:
         """Pay back as a frozen request says and return the refund. Idempotent under its key."""
+        ...
+
+    async def cancel_subscription(
+        self,
+        subscription: str,
+        *,
+        at: SubscriptionEnd,
+        metadata: Mapping[str, str],
+        idempotency_key: str,
+        api_version: str,
+    ) -> Reading:
+        """End a subscription, now or when what is paid for is over, and return it. Refused (permanent) if it has ended.
+
+        `metadata` is added to that of a subscription that lives on till then. Repeating it is harmless under any key.
+        """
         ...
 
     async def session(self, session_id: str, *, api_version: str) -> Session:
@@ -130,8 +147,8 @@ class PaymentGateway(Protocol):
         """Return a page of a payment's refunds or disputes, older than the object `after`."""
         ...
 
-    async def payment_intents_of(self, invoice: str, *, api_version: str) -> Sequence[str]:
-        """Return the PaymentIntents that have paid an invoice."""
+    async def invoice_payments(self, psp_id: str, *, api_version: str) -> ObjectPage:
+        """Return the links between an invoice and the PaymentIntents that paid it, by the id of either: one page."""
         ...
 
     async def object(self, psp_id: str, *, api_version: str) -> Reading | None:

@@ -35,6 +35,10 @@ _PUBLIC = (
     "amount_refunded",
     "amount_disputed",
     "flags",
+    "evidence_due_by",
+    "current_period_end",
+    "cancel_at_period_end",
+    "next_payment_attempt",
 )
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from payonce.adapters.order_scan import ScannedOrder
+from payonce.adapters.order_scan import ScannedOrder, told_by
 from payonce.domain.facts import sum_key
-from payonce.domain.order import view
-from payonce.domain.order_columns import columns_of
 from payonce.verification.findings import Finding
 
 #: These say that the order's own sum was received, and perhaps what became of it.
@@ -16,8 +14,9 @@ _PAID = frozenset({"paid", "partially_refunded"})
 
 
 def row_differs(order: ScannedOrder) -> Iterator[Finding]:
-    """Yield a finding if the columns are not what the facts amount to. Secrets and links are named, never shown."""
-    wrong = [name for name, value in columns_of(view(order.facts)).items() if order.columns[name] != value]
+    """Yield a finding if its rows are not what the facts amount to. Secrets and links are named, never shown."""
+    told = order.told()
+    wrong = [name for name, value in told_by(order.facts).items() if told[name] != value]
     if wrong:
         yield Finding(order.order_id, f"{', '.join(wrong)} do not follow from its facts")
 

@@ -24,6 +24,13 @@ _SUSPECTS = (
     (4, "unknown order of a timeline", "every event in the timeline belongs to an order"),
     (1, "unknown order of the ledger", "every attempt in the ledger belongs to an order"),
     (1, "order without terms", "every order has its command"),
+    (4, "order of a movement", "every movement of money and every invoice belongs to an order"),
+    (6, "sums of an order", "an order's movements sum up to its columns"),
+    (6, "payment of a movement", "every movement belongs to a payment that was received"),
+    (6, "refunds of a payment", "no payment is refunded beyond its sum"),
+    (6, "charge of an invoice", "every paid invoice has its charge"),
+    (2, "money of a refund in the ledger", "every accepted refund has moved money"),
+    (2, "ledger of a refund that moved", "every refund that moved is as the ledger has it"),
 )
 
 

@@ -6,11 +6,12 @@ Nothing is announced before the terms are known, and nothing that the world has 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from payonce.codec import encode_body
 from payonce.domain.events import OrderStatusChanged
-from payonce.domain.order import OrderView, view
+from payonce.domain.order import Movement, OrderView, view
 from payonce.domain.order_columns import columns_of
 from payonce.domain.terms import Terms
 from payonce.ports import OrderChange, StoredOrder
@@ -24,12 +25,25 @@ def change_of(stored: StoredOrder, facts: Mapping[str, Any]) -> OrderChange:
     """
     order = view(facts)
     columns = columns_of(order)
-    terms = order.terms
-    if terms is None or (stored.version and _is_as_announced(stored, columns)):
-        return OrderChange(stored.order_id, facts, columns, stored.version, None)
-    version = max(stored.version + 1, stored.clock_ms)
-    announcement = _announcement(stored.order_id, order, terms, version=version, changed_at=stored.clock_ms // 1000)
-    return OrderChange(stored.order_id, facts, columns, version, encode_body(announcement))
+    version, announcement = stored.version, None
+    if order.terms is not None and not (stored.version and _is_as_announced(stored, columns)):
+        version = max(stored.version + 1, stored.clock_ms)
+        told = _announcement(stored.order_id, order, order.terms, version=version, changed_at=stored.clock_ms // 1000)
+        announcement = encode_body(told)
+    return OrderChange(
+        stored.order_id, facts, columns, version, announcement, _movements(order), order.invoices or None
+    )
+
+
+def whole_change_of(stored: StoredOrder, facts: Mapping[str, Any]) -> OrderChange:
+    """As `change_of`, for whoever does not trust the rows that are there: where none should be, they are deleted."""
+    change = change_of(stored, facts)
+    return replace(change, movements=change.movements or (), invoices=change.invoices or ())
+
+
+def _movements(order: OrderView) -> tuple[Movement, ...] | None:
+    """Return None only if there can never have been one: facts grow, but what they amount to may go back to nothing."""
+    return order.movements if order.payments or order.refunds or order.disputes else None
 
 
 def _is_as_announced(stored: StoredOrder, columns: Mapping[str, Any]) -> bool:
@@ -57,4 +71,9 @@ def _announcement(
         amount_disputed=order.amount_disputed,
         flags=tuple(order.flags),
         changed_at=changed_at,
+        failure_reason=order.failure_reason,
+        evidence_due_by=order.deadlines.evidence_due_by,
+        current_period_end=order.deadlines.current_period_end,
+        cancel_at_period_end=order.deadlines.cancel_at_period_end,
+        next_payment_attempt=order.deadlines.next_payment_attempt,
     )

@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from payonce.adapters.fold_store import PostgresFoldStore
-from payonce.adapters.order_scan import OrderScan, ScannedOrder, snapshot
+from payonce.adapters.order_scan import OrderScan, ScannedOrder, snapshot, told_by
 from payonce.adapters.postgres import Database
-from payonce.domain.order import view
-from payonce.domain.order_columns import columns_of
-from services.status_processor.announcing import change_of
+from services.status_processor.announcing import whole_change_of
 from services.status_processor.rebuild.comparing import Difference
 
 EXAMPLES = 20
@@ -24,7 +22,10 @@ _PAGE = 500
 
 @dataclass(slots=True)
 class Recomputed:
-    """What it found: `by_column` counts the orders whose column changes, `statuses` each (was, is) of the status."""
+    """What it found: `by_column` counts the orders whose column changes, `statuses` each (was, is) of the status.
+
+    An order's movements of money and its invoices count as a column each.
+    """
 
     orders: int = 0
     changed: int = 0
@@ -33,10 +34,11 @@ class Recomputed:
     statuses: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: list[Difference] = field(default_factory=list)
 
-    def add(self, order: ScannedOrder, columns: Mapping[str, Any]) -> bool:
+    def add(self, order: ScannedOrder, expected: Mapping[str, Any]) -> bool:
         """Compare a row with what its facts amount to; return whether it differs."""
         self.orders += 1
-        changes = {name: (order.columns[name], now) for name, now in columns.items() if order.columns[name] != now}
+        was = order.told()
+        changes = {name: (was[name], now) for name, now in expected.items() if was[name] != now}
         if not changes:
             return False
         self.changed += 1
@@ -53,7 +55,7 @@ def foresee(database: Database) -> Recomputed:
     result = Recomputed()
     with snapshot(database) as scan:
         for order in scan.orders():
-            result.add(order, columns_of(view(order.facts)))
+            result.add(order, told_by(order.facts))
     return result
 
 
@@ -77,8 +79,8 @@ async def _recompute_page(store: PostgresFoldStore, result: Recomputed, after: s
         rows = await transaction.run(lambda connection: OrderScan(connection).orders_of(order_ids))
         changes = []
         for order_id in order_ids:
-            change = change_of(stored[order_id], stored[order_id].facts)
-            if result.add(rows[order_id], change.columns) or change.announcement is not None:
+            change = whole_change_of(stored[order_id], stored[order_id].facts)
+            if result.add(rows[order_id], told_by(stored[order_id].facts)) or change.announcement is not None:
                 changes.append(change)
         if changes:
             await transaction.save(changes, {})

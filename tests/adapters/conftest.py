@@ -1,4 +1,4 @@
-"""Ledgers, the fake and the real one, and races between two stores, simulated and real."""
+"""PSPs and ledgers, the fake and the real one, and races between two stores, simulated and real."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from payonce.adapters.fold_store import PostgresFoldStore
 from payonce.adapters.ledger import PostgresLedger
 from payonce.adapters.ledger_continuity import LedgerThread
 from payonce.adapters.postgres import Database
+from payonce.adapters.stripe import StripeGateway
 from payonce.ports import (
     Ledger,
 )
+from sandbox.stripe_simulator.config import Config
+from sandbox.stripe_simulator.server import SimulatorServer
+from tests.fakes.gateway import MemoryGateway
 from tests.fakes.ledger import MemoryLedger
+from tests.fakes.psps import Psp
 from tests.fakes.races import KINDS, LedgerRace, Race, coroutine, emptied, simulated
 from tests.simulation.fold_tables import SimulatedFoldStore
 from tests.simulation.ledger_tables import SimulatedLedger
@@ -81,3 +86,27 @@ def ledger_race(request: pytest.FixtureRequest) -> Iterator[LedgerRace[Any]]:
     for thread, each in zip(threads, databases, strict=True):
         thread.close()
         each.dispose()
+
+
+@pytest.fixture(params=["memory", "simulator"])
+async def psp(request: pytest.FixtureRequest) -> AsyncIterator[Psp]:
+    if request.param == "memory":
+        memory = MemoryGateway()
+        yield Psp(
+            memory,
+            memory.pay,
+            lambda name: memory.pay(name, "processing"),
+            memory.fail_payment,
+            lambda name: memory.billing.of_session[name]["subscription"],
+        )
+        return
+    with SimulatorServer(Config(rate_limit_per_endpoint=0, rate_limit_total=0)) as server:
+        gateway = StripeGateway(server.config.secret_key, server.url)
+        yield Psp(
+            gateway,
+            lambda name: server.control.pay(name, method="card"),
+            lambda name: server.control.pay(name, method="delayed"),
+            lambda name: server.control.settle(name, succeed=False),
+            lambda name: str(server.control.session(name)["subscription"]),
+        )
+        await gateway.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,45 +12,27 @@ from sqlalchemy import create_engine, text
 
 from payonce.adapters.fold_store import PUBLIC_COLUMNS, PostgresFoldStore
 from payonce.adapters.postgres import Database
-from payonce.ports import (
-    FoldStore,
-    OrderChange,
-    ParkedEvent,
-    PositionMoved,
-    Record,
-    Reference,
-    StoreRejected,
-    TimelineEntry,
-    TopicPartition,
+from payonce.ports import FoldStore, ParkedEvent, PositionMoved, Record, Reference, StoreRejected
+from tests.fakes.fold_rows import (
+    CHARGE,
+    COLUMNS,
+    FIRST,
+    INVOICE,
+    OTHER_PLACE,
+    PLACE,
+    REFUND,
+    REVERSAL,
+    SECOND,
+    TABLES,
+    change,
+    entry,
+    money,
+    outbox,
+    parked,
+    save,
+    timeline,
 )
 from tests.fakes.fold_store import FakeFoldStore
-
-FIRST, SECOND = "ord_" + "a" * 26, "ord_" + "b" * 26
-PLACE, OTHER_PLACE = TopicPartition("payments.tokens", 3), TopicPartition("payments.commands", 0)
-COLUMNS: dict[str, Any] = {
-    "client_id": "shop",
-    "reference": "r-1",
-    "body_hash": "v1:x",
-    "payment_type": "SALE",
-    "payment_method": "APM",
-    "psp": "stripe",
-    "amount": 1_250,
-    "currency": "eur",
-    "redirect_url": "https://shop.example",
-    "payment_order_status": "registered",
-    "attempt": 1,
-    "psp_token": "cs_1",
-    "hosted_page_url": "https://checkout.example/cs_1",
-    "client_secret": None,
-    "page_expires_at": 1_800_000_000,
-    "amount_paid": 0,
-    "amount_refunded": 0,
-    "amount_disputed": 0,
-    "failure_reason": None,
-    "failure_detail": None,
-    "flags": ["amount_mismatch", "inquiry"],
-}
-TABLES = "payment_order, payment_event, psp_reference, unresolved_event, fold_position, outbox"
 
 
 @pytest.fixture(scope="module", params=["fake", pytest.param("postgres", marks=pytest.mark.stack)])
@@ -73,34 +55,6 @@ def store(kind: str, request: pytest.FixtureRequest) -> Iterator[FoldStore]:
     real = PostgresFoldStore(Database(url, application_name="contract"))
     yield real
     real.close()
-
-
-def change(
-    order_id: str = FIRST,
-    facts: Mapping[str, Any] | None = None,
-    *,
-    version: int = 0,
-    announcement: bytes | None = None,
-) -> OrderChange:
-    return OrderChange(order_id, {"a": 1} if facts is None else facts, COLUMNS, version, announcement)
-
-
-def parked(event_id: str, *references: str) -> ParkedEvent:
-    record = Record(
-        "payments.webhooks", 4, 9, b"k", b"\x00raw", (("ce_id", b"\xff"), ("ce_id", b"")), 1_800_000_000_123
-    )
-    return ParkedEvent(event_id, references, record)
-
-
-def entry(event_id: str, **changes: Any) -> TimelineEntry:
-    line = TimelineEntry(event_id, "TokenIssued", 1_800_000_000, FIRST, ("payments.tokens", 3, 7), "applied", None)
-    return replace(line, **changes)
-
-
-async def save(store: FoldStore, *changes: OrderChange, **references: Reference) -> None:
-    async with store.transaction() as transaction:
-        await transaction.lock([each.order_id for each in changes])
-        await transaction.save(changes, references)
 
 
 async def test_a_missing_order_is_made_empty_under_its_lock(store: FoldStore) -> None:
@@ -146,6 +100,23 @@ async def test_what_cannot_be_stored_is_refused_and_leaves_nothing(store: FoldSt
 
     async with store.transaction() as transaction:
         assert (await transaction.lock([SECOND]))[SECOND].facts == {}
+
+
+async def test_money_is_kept_as_it_was_last_told(store: FoldStore) -> None:
+    """What an order has no more goes, what differs is written, another order's rows stay; None is not looked at."""
+    other = replace(change(SECOND), movements=[CHARGE], invoices=[INVOICE])
+    await save(store, replace(change(), movements=[REFUND, CHARGE], invoices=[INVOICE]), other)
+    first = await money(store)
+    paid = replace(INVOICE, status="paid", amount_paid=1_250, next_attempt_at=None, period_start=1_790_000_000)
+    failed = replace(REFUND, state="reversed", psp_status="failed")
+    await save(store, replace(change(), movements=[failed, REVERSAL], invoices=[paid]))
+    second = await money(store)
+    await save(store, change())
+    await save(store, replace(change(SECOND), movements=[], invoices=[]))
+
+    assert first == {FIRST: ([CHARGE, REFUND], [INVOICE]), SECOND: ([CHARGE], [INVOICE])}
+    assert second == {FIRST: ([failed, REVERSAL], [paid]), SECOND: ([CHARGE], [INVOICE])}
+    assert await money(store) == {FIRST: ([failed, REVERSAL], [paid]), SECOND: ([], [])}
 
 
 async def test_the_first_owner_of_a_psp_id_stays_and_its_payment_may_come_later(store: FoldStore) -> None:
@@ -279,22 +250,3 @@ async def test_two_transactions_on_one_order_follow_each_other(store: FoldStore,
     assert len(facts) == 20
     if isinstance(other, PostgresFoldStore):
         other.close()
-
-
-async def timeline(store: FoldStore) -> list[tuple[str, str]]:
-    if isinstance(store, FakeFoldStore):
-        return sorted((line.event_id, line.effect) for line in store.tables.timeline.values())
-    return await _rows(store, "SELECT event_id, effect FROM payment_event ORDER BY event_id")
-
-
-async def outbox(store: FoldStore) -> list[tuple[str, bytes]]:
-    if isinstance(store, FakeFoldStore):
-        return [(row.order_id, row.body) for row in store.tables.outbox]
-    rows = await _rows(store, "SELECT order_id, body FROM outbox ORDER BY id")
-    return [(order_id, bytes(body)) for order_id, body in rows]
-
-
-async def _rows(store: FoldStore, statement: str) -> list[Any]:
-    assert isinstance(store, PostgresFoldStore)
-    async with store.transaction() as transaction:
-        return list(await transaction.rows(text(statement), {}))

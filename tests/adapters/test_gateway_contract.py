@@ -2,78 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
-from itertools import count
-
 import pytest
 
-from payonce.adapters.stripe import StripeGateway
-from payonce.domain.commands import RegisterPayment
-from payonce.ports import GatewayFailure, PaymentGateway, Session
-from sandbox.stripe_simulator.config import Config
-from sandbox.stripe_simulator.server import SimulatorServer
+from payonce.ports import Session
 from services.psp_worker.request import registration_request
 from tests.fakes.gateway import MemoryGateway
-from tests.fakes.registrations import register
+from tests.fakes.psps import VERSION, Psp, failure_of, new_command
 
-VERSION = "2026-10-28.endive"
 FOREVER = 2**32
-_numbers = count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Psp:
-    """A gateway, and the customer's side of what is behind it."""
-
-    gateway: PaymentGateway
-    pay: Callable[[str], object]
-    pay_later: Callable[[str], object]
-    fail: Callable[[str], object]
-
-    async def registered(self, **changes: object) -> Session:
-        command = new_command(**changes)
-        answer = await self.gateway.register(
-            registration_request(command), idempotency_key=f"{command.order_id}:register:1", api_version=VERSION
-        )
-        return answer.session
-
-    async def customer(self, does: Callable[[str], object], session: Session) -> Session:
-        """Let the customer do something, and return the session as it is then."""
-        await asyncio.to_thread(does, session.session_id) if isinstance(self.gateway, StripeGateway) else does(
-            session.session_id
-        )
-        return await self.gateway.session(session.session_id, api_version=VERSION)
-
-
-def new_command(**changes: object) -> RegisterPayment:
-    command = register(f"contract-{next(_numbers)}", issued_at=int(time.time()))
-    return replace(command, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture(params=["memory", "simulator"])
-async def psp(request: pytest.FixtureRequest) -> AsyncIterator[Psp]:
-    if request.param == "memory":
-        memory = MemoryGateway()
-        yield Psp(memory, memory.pay, lambda name: memory.pay(name, "processing"), memory.fail_payment)
-        return
-    with SimulatorServer(Config(rate_limit_per_endpoint=0, rate_limit_total=0)) as server:
-        gateway = StripeGateway(server.config.secret_key, server.url)
-        yield Psp(
-            gateway,
-            lambda name: server.control.pay(name, method="card"),
-            lambda name: server.control.pay(name, method="delayed"),
-            lambda name: server.control.settle(name, succeed=False),
-        )
-        await gateway.close()
-
-
-async def failure_of(call: object) -> GatewayFailure:
-    with pytest.raises(GatewayFailure) as caught:
-        await call  # type: ignore[misc]
-    return caught.value
 
 
 async def test_a_session_is_read_back_as_it_was_made(psp: Psp) -> None:

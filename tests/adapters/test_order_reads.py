@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from payonce.adapters.order_reads import OrderReads
 from payonce.adapters.order_watch import OrderWatch
+from payonce.domain.terms import Recurring
 from payonce.ports import StoreUnavailable
 from tests.fakes.checkout_api import row, terms
 from tests.stacks import ChosenStack
@@ -103,6 +104,36 @@ async def test_an_order_of_which_only_an_event_is_known_has_no_terms(reads: Orde
 
     assert found is not None
     assert (found.client_id, found.body_hash, found.status, found.flags) == (None, None, "created", ())
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ('{"interval": "month", "interval_count": 2, "trial_days": 14}', Recurring("month", 2, 14)),
+        ('{"interval": "year", "interval_count": 1, "trial_days": null, "newer": 1}', Recurring("year")),
+        ("null", None),
+    ],
+    ids=["whole", "of-a-newer-version", "null"],
+)
+async def test_how_often_a_subscription_is_billed_is_read_from_its_terms(
+    reads: OrderReads, engine: Engine, stored: str, expected: Recurring | None
+) -> None:
+    order_id = "ord_" + "c" * 26
+    facts = f'{{"terms": {{"1": {{"hash": {{"terms": {{"recurring": {stored}}}}}}}}}}}'
+    execute(
+        engine,
+        """
+        INSERT INTO payment_order (order_id, attempt, body_hash, facts) VALUES (:id, 1, 'hash', CAST(:facts AS jsonb))
+        ON CONFLICT (order_id) DO UPDATE SET facts = excluded.facts
+        """,
+        id=order_id,
+        facts=facts,
+    )
+
+    found = await reads.order(order_id)
+
+    assert found is not None
+    assert found.recurring == expected
 
 
 async def test_a_crowd_of_readers_is_answered_each_with_its_own_order(reads: OrderReads, engine: Engine) -> None:

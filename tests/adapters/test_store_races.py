@@ -23,7 +23,7 @@ from payonce.ports import (
     StoreUnavailable,
     TopicPartition,
 )
-from tests.adapters.test_fold_store_contract import COLUMNS
+from tests.fakes.fold_rows import COLUMNS
 from tests.fakes.races import Race
 
 FIRST, SECOND = "ord_" + "a" * 26, "ord_" + "b" * 26

@@ -87,11 +87,17 @@ class Door:
         options = {"idempotency_key": idempotency_key, "stripe_version": api_version}
         return await self._request("post", path, params, options)
 
+    async def delete(self, path: str, *, api_version: str) -> Answer:
+        """Delete `path`: idempotent at Stripe without a key. Raises GatewayFailure as `get` does."""
+        return await self._request("delete", path, {}, {"stripe_version": api_version})
+
     async def close(self) -> None:
         """Close the connections. Running requests end as transient failures."""
         await self._session.close()
 
     async def _request(self, method: str, path: str, params: Mapping[str, Any], options: Mapping[str, str]) -> Answer:
+        if not all(value.isprintable() for value in options.values()):
+            raise GatewayFailure("permanent", "no header can carry this key or version: it was not sent")
         try:
             response = await self._client.raw_request_async(method, path, **params, **options)
         except stripe.APIConnectionError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from payonce.adapters.stripe.door import Answer, Door
 from payonce.adapters.stripe.reading import is_missing, read_object, read_page, read_session, read_sessions
+from payonce.domain.commands import SubscriptionEnd
 from payonce.ports import (
     AttachedKind,
     GatewayFailure,
@@ -20,6 +21,7 @@ from payonce.ports import (
 
 _SESSIONS: Final = "/v1/checkout/sessions"
 _REFUNDS: Final = "/v1/refunds"
+_SUBSCRIPTIONS: Final = "/v1/subscriptions"
 _ATTACHED: Final[Mapping[AttachedKind, str]] = {"refund": _REFUNDS, "dispute": "/v1/disputes"}
 _PAGE: Final = 100
 #: Where objects are, told by the prefix of their id.
@@ -33,7 +35,7 @@ _PATHS: Final = {
     "py_": "/v1/charges/",
     "pyr_": f"{_REFUNDS}/",
     "re_": f"{_REFUNDS}/",
-    "sub_": "/v1/subscriptions/",
+    "sub_": f"{_SUBSCRIPTIONS}/",
 }
 
 
@@ -59,6 +61,22 @@ class StripeGateway:
         answer = await self._door.post(_REFUNDS, request, idempotency_key=idempotency_key, api_version=api_version)
         return read_object(answer, "refund")
 
+    async def cancel_subscription(
+        self,
+        subscription: str,
+        *,
+        at: SubscriptionEnd,
+        metadata: Mapping[str, str],
+        idempotency_key: str,
+        api_version: str,
+    ) -> Reading:
+        path = f"{_SUBSCRIPTIONS}/{_quoted(subscription)}"
+        if at == "now":
+            return read_object(await self._door.delete(path, api_version=api_version), "subscription")
+        change = {"cancel_at_period_end": True, "metadata": dict(metadata)}
+        answer = await self._door.post(path, change, idempotency_key=idempotency_key, api_version=api_version)
+        return read_object(answer, "subscription")
+
     # -- what only asks
 
     async def session(self, session_id: str, *, api_version: str) -> Session:
@@ -81,11 +99,11 @@ class StripeGateway:
             params["starting_after"] = after
         return read_page(await self.get(_ATTACHED[kind], params, api_version=api_version))
 
-    async def payment_intents_of(self, invoice: str, *, api_version: str) -> Sequence[str]:
-        params = {"invoice": invoice, "limit": _PAGE}
-        page = read_page(await self.get("/v1/invoice_payments", params, api_version=api_version))
-        payments = [link.get("payment") or {} for link in page.objects if link.get("status") == "paid"]
-        return [str(payment["payment_intent"]) for payment in payments if payment.get("payment_intent")]
+    async def invoice_payments(self, psp_id: str, *, api_version: str) -> ObjectPage:
+        params: dict[str, Any] = {"invoice": psp_id, "limit": _PAGE}
+        if psp_id.startswith("pi_"):
+            params = {"payment": {"type": "payment_intent", "payment_intent": psp_id}, "limit": _PAGE}
+        return read_page(await self.get("/v1/invoice_payments", params, api_version=api_version))
 
     async def object(self, psp_id: str, *, api_version: str) -> Reading | None:
         path = next((path for prefix, path in _PATHS.items() if psp_id.startswith(prefix)), None)

@@ -1,6 +1,7 @@
 """Two sets of tables, row by row. Pure: sorted streams in, differences out.
 
-"Same" means terms, facts, status, flags and whose a PSP id is; version and times are not part of it.
+"Same" means terms, facts, status, flags, movements of money, invoices and whose a PSP id is; the version and the times
+of writing are not part of it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _LAST = None
 class Difference:
     """An order that the topics tell otherwise than the live row does.
 
-    "missing": the live tables have no such row, "surplus": no record names it, "changed": `columns` (and "facts") say
-    what is there and what should be.
+    "missing": the live tables have no such row, "surplus": no record names it, "changed": `columns` (and "facts",
+    "movements", "invoices") say what is there and what should be.
     """
 
     order_id: str
@@ -69,7 +70,7 @@ def difference(order_id: str, live: ScannedOrder | None, made: ScannedOrder | No
     """Return what differs between two rows of one order, at least one of which is there."""
     if live is None or made is None:
         return Difference(order_id, "missing" if live is None else "surplus")
-    ours, theirs = ({**row.columns, "facts": row.facts} for row in (live, made))
+    ours, theirs = ({**row.told(), "facts": row.facts} for row in (live, made))
     return Difference(
         order_id, "changed", {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]}
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from rich.console import Console
@@ -38,8 +39,18 @@ def show_differences(console: Console, examples: Sequence[Difference]) -> None:
         if not each.columns:
             table.add_row(each.order_id, each.kind, "", "", "")
         for name, (ours, theirs) in each.columns.items():
-            table.add_row(each.order_id, each.kind, name, _shown(name, ours), _shown(name, theirs))
+            is_now, should_be = _rows_apart(ours, theirs) if isinstance(ours, tuple) else (ours, theirs)
+            table.add_row(each.order_id, each.kind, name, _shown(name, is_now), _shown(name, should_be))
     console.print(table)
+
+
+def _rows_apart(ours: Sequence[Any], theirs: Sequence[Any]) -> tuple[str, str]:
+    """Return the movements or invoices that only one side has, each as its values."""
+    return _told(each for each in ours if each not in theirs), _told(each for each in theirs if each not in ours)
+
+
+def _told(rows: Iterable[Any]) -> str:
+    return "; ".join(" ".join(str(value) for value in astuple(row) if value is not None) for row in rows)
 
 
 def _shown(name: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from payonce.adapters.order_scan import snapshot
 from payonce.adapters.postgres import Database
 from payonce.adapters.rebuild_tables import delete_orders, hold_writers, replace_beside_orders
 from payonce.ports import TopicPartition
-from services.status_processor.announcing import change_of
+from services.status_processor.announcing import whole_change_of
 from services.status_processor.rebuild.rebuilding import Compared
 
 _PAGE = 500
@@ -30,7 +30,7 @@ async def swap(live: PostgresFoldStore, made: Database, compared: Compared) -> i
             with snapshot(made) as scan:
                 rebuilt = scan.orders_of(page)
             stored = await transaction.lock(page)
-            changes = [change_of(stored[each], rebuilt[each].facts) for each in page]
+            changes = [whole_change_of(stored[each], rebuilt[each].facts) for each in page]
             await transaction.save(changes, {})
             announced += sum(change.announcement is not None for change in changes)
         await transaction.run(lambda connection: delete_orders(connection, compared.comparison.surplus))

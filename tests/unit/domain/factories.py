@@ -114,11 +114,13 @@ def snapshot(*objects: dict[str, Any], refresh_offset: int = 100, response_date:
     )
 
 
-def event(kind: str, psp_object: dict[str, Any], event_id: str | None = None) -> PspEvent:
+def event(
+    kind: str, psp_object: dict[str, Any], event_id: str | None = None, *, created: int = 1_800_000_100
+) -> PspEvent:
     return PspEvent(
         event_id=event_id or f"evt_{kind}_{psp_object.get('id')}",
         type=kind,
-        created=1_800_000_100,
+        created=created,
         livemode=False,
         api_version="2026-10-28.endive",
         object=psp_object,

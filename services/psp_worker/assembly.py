@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from payonce.ports import Clock, Ledger, LogProducer, PaymentGateway
 from services.psp_worker.asking import Asking
 from services.psp_worker.cancelling import Canceller
+from services.psp_worker.cancelling_subscriptions import SubscriptionCanceller
 from services.psp_worker.closing import Closing
 from services.psp_worker.commands import Commands, Hands
 from services.psp_worker.holds import Holds
@@ -18,6 +19,7 @@ from services.psp_worker.psp import Psp
 from services.psp_worker.refreshing import Refresher
 from services.psp_worker.refunding import Refunder
 from services.psp_worker.registrar import Registrar
+from services.psp_worker.resting import Rests
 from services.psp_worker.scans import Scans
 from services.psp_worker.settling import Settling
 from services.psp_worker.voice import Voice
@@ -65,7 +67,8 @@ def assemble(
     limits = Limits(limit_per_second, total_per_second or limit_per_second, reserved_per_second)
     pacer = Pacer(ports.clock, limits=limits, partitions=partitions, last_poll_at=ports.last_poll_at)
     voice = Voice(ports.log, ports.clock, patience)
-    psp = Psp(ports.gateway, ledger, pacer, holds, ports.clock, ports.jitter)
+    rests = Rests(ports.clock, ports.jitter)
+    psp = Psp(ports.gateway, ledger, pacer, holds, ports.clock, ports.jitter, rests)
     commands = Commands(_hands(psp, voice), voice)
     intake = Intake(
         commands.handle, ledger=ledger, holds=holds, pacer=pacer, clock=ports.clock, concurrency=concurrency
@@ -83,4 +86,5 @@ def _hands(psp: Psp, voice: Voice) -> Hands:
         canceller=Canceller(psp, voice, settling),
         refresher=Refresher(psp, voice, settling, closing, scans),
         refunder=Refunder(psp, voice),
+        subscription_canceller=SubscriptionCanceller(psp, voice),
     )

@@ -6,7 +6,7 @@ Every request of the worker goes through here: paced, counted, held while the PS
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -14,7 +14,7 @@ from payonce.ports import GatewayFailure
 from services.psp_worker.diagnosis import Diagnosis
 from services.psp_worker.pace import Endpoint
 from services.psp_worker.psp import Psp
-from services.psp_worker.sending import NOTHING, Preparation, measured, take_turn
+from services.psp_worker.sending import NOTHING, Preparation, in_turn
 from services.psp_worker.slots import Slot
 from services.psp_worker.timing import STUCK_SECONDS, backoff_seconds
 
@@ -33,8 +33,11 @@ class Caller:
         self._slot = slot
         self._spare = spare
         self._diagnosis = Diagnosis(psp, order_id, self.sleep)
+        self._order_id = order_id
+        self._endpoint: Endpoint = "sessions.list"  # of the latest call, a shared one included
         self._failures = 0
         self._failing_since: float | None = None
+        self._has_failed = False  # refusals count here, too
 
     def __enter__(self) -> Self:
         return self
@@ -62,16 +65,16 @@ class Caller:
 
         Raises CallNotWanted; GatewayFailure as what it is for this order, never of kind configuration.
         """
-        while cause := self._diagnosis.held_for:
-            async with self.given_back():
-                await self.psp.holds.cleared(cause)
-        await take_turn(self.psp.pacer.lane(endpoint, spare=self._spare), ready)
-        try:
-            answer = await measured(self.psp, send)
-        except GatewayFailure as failure:
-            self._count(failure)
-            raise await self._diagnosis.of(failure) from failure
-        self._diagnosis.succeeded()
+        self._endpoint = endpoint
+        async with AsyncExitStack() as turn:
+            await self._admitted(turn)
+            lane = self.psp.pacer.lane(endpoint, spare=self._spare)
+            try:
+                answer = await in_turn(self.psp, lane, send, ready=ready)
+            except GatewayFailure as failure:
+                self._count(failure)
+                raise await self._diagnosis.of(failure, endpoint) from failure
+            self._diagnosis.succeeded(endpoint)
         self._recovered()
         return answer
 
@@ -80,6 +83,7 @@ class Caller:
 
         Raises GatewayFailure if the PSP refuses the question, Stuck.
         """
+        self._endpoint = "sessions.list"
         while True:
             async with self.given_back():
                 answer = await _answer_or_failure(ask)
@@ -114,7 +118,23 @@ class Caller:
         async with self._slot.given_back():
             yield
 
+    async def _admitted(self, turn: AsyncExitStack) -> None:
+        """Return when a call may be made; while the endpoint rests, `turn` holds the only place to try it."""
+        rest = self.psp.rests.of(self._endpoint)
+        is_trying = False
+        while (cause := self._diagnosis.held_for) or (rest.is_on and not is_trying):
+            async with self.given_back():
+                if cause:
+                    await self.psp.holds.cleared(cause)
+                else:
+                    await turn.enter_async_context(rest.turn(has_failed=self._has_failed))
+                    is_trying = rest.is_on
+            if not is_trying:  # the rest was over when the turn came
+                await turn.aclose()
+        self._diagnosis.is_trying = is_trying
+
     def _count(self, failure: GatewayFailure) -> None:
+        self._has_failed = True
         if failure.kind == "configuration":
             return
         self._failures += 1
@@ -122,12 +142,12 @@ class Caller:
             self._failing_since = self.psp.clock.monotonic()
 
     def _recovered(self) -> None:
-        self._failures, self._failing_since = 0, None
+        self._failures, self._failing_since, self._has_failed = 0, None, False
 
     def _refuse_if_stuck(self, failure: GatewayFailure) -> None:
         if self._failing_since is None:
             return
-        since = self.psp.breaker.others_succeed_since(self._failing_since)
+        since = self.psp.breakers.others_succeed_since(self._endpoint, self._order_id, self._failing_since)
         if since is not None and self.psp.clock.monotonic() - since >= STUCK_SECONDS:
             raise Stuck(failure.detail) from failure
 

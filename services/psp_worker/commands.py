@@ -7,11 +7,12 @@ from typing import cast
 
 from payonce.codec import Message, Undecodable, decode
 from payonce.dead_letters import Reason, is_replay_for_other
-from payonce.domain.commands import CancelPayment, RefreshPayment, RefundPayment, RegisterPayment
+from payonce.domain.commands import CancelPayment, CancelSubscription, RefreshPayment, RefundPayment, RegisterPayment
 from payonce.domain.psp_objects import ImpossibleEvent
 from payonce.ports import GatewayFailure, Record, StoreRejected
 from services.psp_worker.caller import Stuck
 from services.psp_worker.cancelling import Canceller
+from services.psp_worker.cancelling_subscriptions import SubscriptionCanceller
 from services.psp_worker.refreshing import Refresher
 from services.psp_worker.refunding import Refunder
 from services.psp_worker.registrar import Registrar
@@ -28,6 +29,7 @@ class Hands:
     canceller: Canceller
     refresher: Refresher
     refunder: Refunder
+    subscription_canceller: SubscriptionCanceller
 
 
 class Commands:
@@ -65,6 +67,8 @@ class Commands:
                 await self._hands.canceller.cancel(command, work)
             case RefundPayment():
                 await self._hands.refunder.refund(command, work)
+            case CancelSubscription():
+                await self._hands.subscription_canceller.cancel(command, work)
             case RefreshPayment():
                 await self._hands.refresher.refresh(command, work)
             case _:

@@ -17,6 +17,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "dispute": ("payment_intent", "charge"),
     "subscription": ("latest_invoice",),
     "invoice": ("payment_intent", "subscription"),
+    "invoice_payment": ("invoice",),
 }
 
 
@@ -27,12 +28,30 @@ def neighbours_of(data: Mapping[str, Any]) -> list[str]:
     named = [thing.reference(name) for name in _NAMES.get(kind, ())]
     if kind == "invoice":
         named.append(thing.part("parent").part("subscription_details").reference("subscription"))
+    if kind == "invoice_payment":
+        named.append(thing.part("payment").reference("payment_intent"))
     return [psp_id for psp_id in named if psp_id is not None]
 
 
 def attached_kinds(data: Mapping[str, Any]) -> Sequence[AttachedKind]:
     """Return what is listed by this object."""
     return ("refund", "dispute") if data.get("object") == "payment_intent" else ()
+
+
+def has_invoice_payments(data: Mapping[str, Any]) -> bool:
+    """Return whether links between invoices and payments are listed by this object.
+
+    A PaymentIntent with metadata of ours pays a session; one without may pay an invoice, and cannot say which.
+    """
+    kind = data.get("object")
+    return kind == "invoice" or (kind == "payment_intent" and order_of(data) is None)
+
+
+def payers_in(links: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the PaymentIntents that paid an invoice, given its links. Raises ImpossibleEvent."""
+    paid = [PspObject.of(link, "invoice_payment") for link in links if link.get("status") == "paid"]
+    payers = (link.part("payment").reference("payment_intent") for link in paid)
+    return [payer for payer in payers if payer is not None]
 
 
 def is_foreign(data: Mapping[str, Any], order_id: str) -> bool:

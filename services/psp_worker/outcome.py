@@ -39,7 +39,8 @@ def with_token(row: Row, session: Session, request_id: str | None) -> Row:
         psp="stripe",
         session_id=session.session_id,
         hosted_page_url=session.hosted_page_url,
-        client_secret=session.client_secret,
+        # The PSP shows it for ever, and it opens nothing once the session is closed.
+        client_secret=session.client_secret if session.status == "open" else None,
         expires_at=session.expires_at,
         psp_request_id=request_id,
     )

@@ -1,18 +1,20 @@
 """How fast this worker may call the PSP: evenly spaced calls, a share of the limits by the partitions it holds.
 
 All workers together, and the reconciler beside them, stay under every limit in any one second, handovers included: for
-each endpoint and for all of them. Time comes from the Clock port only.
+each endpoint and for all of them, also when the network holds calls back for a while (`gates`). Time comes from the
+Clock port only.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from payonce.ports import Clock
+from services.psp_worker.gates import Gate
 from services.psp_worker.timing import POLL_FRESH_SECONDS, SHARE_DELAY_SECONDS
 
 #: What the PSP counts as one endpoint each; everything that is only read by its id is counted as one.
@@ -23,12 +25,12 @@ Endpoint = Literal[
     "sessions.list",
     "refunds.create",
     "refunds.list",
+    "subscriptions.cancel",
+    "subscriptions.update",
     "reads",
 ]
 #: The reconciler's endpoints, too.
 _SHARED: Final[frozenset[Endpoint]] = frozenset({"sessions.retrieve", "sessions.list", "reads"})
-#: Of the PSP's limit; the rest is for clocks, bunching on the way, and a worker frozen between check and send.
-_USED_SHARE = 0.8
 #: Of an endpoint's pace, for all that is no live registration or refund: scans, refreshes, replays.
 SPARE_SHARE = 0.25
 #: After a 429: half the pace, at most this slow, doubled again after each quiet spell.
@@ -37,6 +39,8 @@ _QUIET_SECONDS = 10.0
 #: Answers to calls that left before we slowed down say nothing new.
 _SAME_COMPLAINT_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.1
+#: Calls whose quickest tenth tells what the PSP itself needs for one.
+_REMEMBERED_CALLS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +52,33 @@ class Limits:
     reserved: float = 0.0
 
 
-class _Gate:
-    """Evenly spaced departures under one limit."""
-
-    def __init__(self, limit: float, reserved: float, partitions: int, share: float = 1.0) -> None:
-        pace = max(limit * _USED_SHARE - reserved, limit * (1 - _USED_SHARE)) * share
-        self._pace_per_partition = pace / partitions
-        self._departures_per_partition = (limit - math.ceil(reserved)) / partitions
-        self._left_at: float | None = None
-
-    def rate(self, held: int) -> float:
-        """Return the calls per second for the holder of so many partitions.
-
-        Evenly spaced calls at a rate that is no whole number can be one more in some second. Where many workers hold
-        few partitions each, that one more counts: each stays within its part of the limit by itself.
-        """
-        pace, departures = held * self._pace_per_partition, math.floor(held * self._departures_per_partition)
-        return min(pace, departures) if departures >= 1 else pace
-
-    def opens_at(self, rate: float) -> float:
-        """Return when the next call may leave, monotonic seconds."""
-        return float("-inf") if self._left_at is None else self._left_at + 1 / rate
-
-    def left(self, now: float) -> None:
-        self._left_at = now
-
-
 class Lane:
-    """One line of callers. Its head waits until a call is `due`, makes ready, and says that it has `left`."""
+    """One line of callers. Its head waits until a call is `due`, makes ready, says that it has `left`, and its end."""
 
-    def __init__(self, pacer: Pacer, gates: tuple[_Gate, ...]) -> None:
+    def __init__(self, pacer: Pacer, gates: tuple[Gate, ...]) -> None:
         self.line = asyncio.Lock()  # fair: first come, first called
         self._pacer = pacer
         self._gates = gates
+        # At first nobody knows, and the worst is assumed.
+        self._took = deque([0.0] * _REMEMBERED_CALLS, maxlen=_REMEMBERED_CALLS)
 
     async def due(self) -> None:
         """Return when a call may leave at once. Only for the head of the line, which must then say `left`."""
         await self._pacer.due(self._gates)
 
-    def left(self) -> None:
-        """Note that a call leaves now."""
-        self._pacer.left(self._gates)
+    def left(self) -> float:
+        """Note that a call leaves now; return when that is, for `came_back`."""
+        return self._pacer.left(self._gates)
+
+    def came_back(self, left_at: float) -> None:
+        """Note the end of a call, answered or not: once for each that has left."""
+        now = self._pacer.now()
+        self._took.append(now - left_at)
+        # Whatever a call took beyond what the quick ones take, it may have spent on its way there.
+        quick = sorted(self._took)[_REMEMBERED_CALLS // 10]
+        arrived_at = max(left_at, now - quick)
+        for gate in self._gates:
+            gate.came_back(arrived_at)
 
 
 class Pacer:
@@ -103,16 +93,16 @@ class Pacer:
         self._gained: tuple[float, int] | None = None  # (from when on, partitions held then)
         self._factor = 1.0
         self._slowed_at = float("-inf")
-        self._total = _Gate(limits.total, limits.reserved, partitions)
-        self._spare = _Gate(limits.per_endpoint, 0.0, partitions, SPARE_SHARE)
-        self._endpoints: dict[Endpoint, _Gate] = {}
+        self._total = Gate(limits.total, limits.reserved, partitions)
+        self._spare = Gate(limits.per_endpoint, 0.0, partitions, SPARE_SHARE)
+        self._endpoints: dict[Endpoint, Gate] = {}
         self._lanes: dict[tuple[Endpoint, bool], Lane] = {}
 
     def lane(self, endpoint: Endpoint, *, spare: bool) -> Lane:
         """Return the line for an endpoint; `spare` for all that is no live registration or refund."""
         if (endpoint, spare) not in self._lanes:
             reserved = self._limits.reserved if endpoint in _SHARED else 0.0
-            gate = self._endpoints.setdefault(endpoint, _Gate(self._limits.per_endpoint, reserved, self._partitions))
+            gate = self._endpoints.setdefault(endpoint, Gate(self._limits.per_endpoint, reserved, self._partitions))
             gates = (gate, self._total, self._spare) if spare else (gate, self._total)
             self._lanes[endpoint, spare] = Lane(self, gates)
         return self._lanes[endpoint, spare]
@@ -131,21 +121,28 @@ class Pacer:
         self._factor = max(_SLOWEST_FACTOR, self._factor_at(now) / 2)
         self._slowed_at = now
 
-    async def due(self, gates: tuple[_Gate, ...]) -> None:
+    async def due(self, gates: tuple[Gate, ...]) -> None:
         """Return when all gates are open."""
         while (seconds := self._seconds_left(gates)) > 0:
             await self._clock.sleep(seconds)
 
-    def left(self, gates: tuple[_Gate, ...]) -> None:
-        """Note that a call leaves through these gates now."""
+    def left(self, gates: tuple[Gate, ...]) -> float:
+        """Note that a call leaves through these gates now; return when that is."""
         now = self._clock.monotonic()
         for gate in gates:
             gate.left(now)
+        return now
 
-    def _seconds_left(self, gates: tuple[_Gate, ...]) -> float:
+    def now(self) -> float:
+        """Return the clock's monotonic seconds."""
+        return self._clock.monotonic()
+
+    def _seconds_left(self, gates: tuple[Gate, ...]) -> float:
         now = self._clock.monotonic()
         held, factor = self._held_at(now), self._factor_at(now)
         if held <= 0 or now - self._last_poll_at() > POLL_FRESH_SECONDS:
+            return _LOOK_AGAIN_SECONDS
+        if any(gate.is_full(held, now) for gate in gates):
             return _LOOK_AGAIN_SECONDS
         opens_at = max(gate.opens_at(gate.rate(held) * factor) for gate in gates)
         # Look again now and then: a share gained meanwhile shortens the wait.

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from payonce.ports import Clock, Ledger, PaymentGateway
-from services.psp_worker.breaker import Breaker
+from services.psp_worker.breaker import Breakers
 from services.psp_worker.holds import Holds
 from services.psp_worker.pace import Pacer
+from services.psp_worker.resting import Rests
 
 _WHOLE_JITTER = 2**53
 
@@ -24,7 +25,8 @@ class Psp:
     holds: Holds
     clock: Clock
     jitter: Callable[[], float]
-    breaker: Breaker = field(default_factory=Breaker)
+    rests: Rests
+    breakers: Breakers = field(default_factory=Breakers)
     _keys: count[int] = field(default_factory=count)
 
     def fresh_key(self, order_id: str, call: str) -> str:

@@ -15,7 +15,7 @@ from payonce.domain.events import PspSnapshot
 from payonce.ports import AttachedKind, Reading, Registration
 from services.psp_worker.caller import Caller
 from services.psp_worker.closing import Closing
-from services.psp_worker.neighbours import attached_kinds, is_foreign, is_stray, neighbours_of
+from services.psp_worker.neighbours import attached_kinds, has_invoice_payments, is_foreign, is_stray, neighbours_of
 from services.psp_worker.outcome import may_be_born_late
 from services.psp_worker.psp import Psp
 from services.psp_worker.scans import Scans
@@ -101,6 +101,8 @@ class Refresher:
             found.add([reading.data], reading.date)
             for kind in attached_kinds(reading.data):
                 await self._attached(kind, psp_id, found, command, caller)
+            if has_invoice_payments(reading.data):
+                waiting += await self._invoice_payments(psp_id, found, command, caller)
             waiting += neighbours_of(reading.data)
         if not any(is_foreign(each, command.order_id) for each in found.objects.values()):
             read.add(found.objects.values(), found.date)
@@ -120,6 +122,17 @@ class Refresher:
             "sessions.retrieve" if psp_id.startswith("cs_") else "reads",
             lambda: self._psp.gateway.object(psp_id, api_version=command.api_version),
         )
+
+    async def _invoice_payments(self, psp_id: str, found: _Read, command: RefreshPayment, caller: Caller) -> list[str]:
+        """Read what links an invoice and its payment, unless the other one has been read; return what that names."""
+        known = [each for each in found.objects.values() if each["object"] == "invoice_payment"]
+        if any(psp_id in neighbours_of(each) for each in known):
+            return []
+        page = await caller.ask(
+            "reads", lambda: self._psp.gateway.invoice_payments(psp_id, api_version=command.api_version)
+        )
+        found.add(page.objects, page.date)
+        return [each for link in page.objects for each in neighbours_of(link)]
 
     async def _attached(
         self, kind: AttachedKind, payment_intent: str, found: _Read, command: RefreshPayment, caller: Caller

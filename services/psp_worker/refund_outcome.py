@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -19,8 +20,13 @@ _PSP_REASONS: Final = frozenset({"duplicate", "fraudulent", "requested_by_custom
 
 
 def refund_key(order_id: str, refund_reference: str) -> str:
-    """Return the key of every try of this refund."""
-    return f"{order_id}:refund:{refund_reference}"
+    """Return the key of every try of this refund.
+
+    It travels in a header, which holds ASCII, and 255 of it at the PSP: any other script is told by its digest.
+    """
+    is_plain = refund_reference.isascii() and refund_reference.isprintable()
+    named = refund_reference if is_plain else hashlib.sha256(refund_reference.encode()).hexdigest()
+    return f"{order_id}:refund:{named}"
 
 
 def refund_request(command: RefundPayment, payment_intent: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from payonce.domain.commands import RefundPayment
 from payonce.domain.psp_objects import PspObject
 from services.psp_worker.caller import Caller
-from services.psp_worker.neighbours import order_of
+from services.psp_worker.neighbours import order_of, payers_in
 from services.psp_worker.psp import Psp
 
 
@@ -72,9 +72,10 @@ class Refundable:
         )
 
     async def _paid_by(self, invoice_id: str, command: RefundPayment, caller: Caller) -> str | NotRefundable:
-        paid = await caller.ask(
-            "reads", lambda: self._psp.gateway.payment_intents_of(invoice_id, api_version=command.api_version)
+        links = await caller.ask(
+            "reads", lambda: self._psp.gateway.invoice_payments(invoice_id, api_version=command.api_version)
         )
+        paid = payers_in(links.objects)
         if len(paid) == 1:
             return paid[0]
         return NotRefundable(f"{invoice_id} was paid by {len(paid)} payments, not by one")

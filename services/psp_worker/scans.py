@@ -2,6 +2,8 @@
 
 A session cannot be found by its order, so the list of a time is read and compared with the metadata. Orders that ask
 while a scan runs share the next one. What happened long ago has scans of its own, so that no live order waits for it.
+Each worker scans for the orders of its own partitions: what it finds belongs to them alone, and its part of the lower
+share bounds all scans together, so nothing would be won by handing sessions from process to process.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass, field
 from payonce.ports import GatewayFailure, Registration, Session, SessionPage
 from services.psp_worker.caller import Caller
 from services.psp_worker.psp import Psp
-from services.psp_worker.timing import CLOCK_SKEW_SECONDS
+from services.psp_worker.timing import CLOCK_SKEW_SECONDS, LONGEST_SESSION_SECONDS
 
 #: What was first tried longer ago is looked for in other scans.
 YOUNG_SECONDS = 1800.0
@@ -72,17 +74,29 @@ class Scans:
         search = _Search(
             order_id=row.order_id,
             attempt=str(row.attempt),
-            created_from=int(row.first_try_at) - CLOCK_SKEW_SECONDS,
+            created_from=self._earliest(row),
             api_version=row.api_version,
             every=every,
             answer=asyncio.get_running_loop().create_future(),
         )
-        is_young = self._psp.clock.now() - row.first_try_at <= YOUNG_SECONDS
-        line = self._young if is_young else self._old
+        line = self._young if self._is_young(row) else self._old
         line.waiting.append(search)
         if line.runner is None or line.runner.done():
             line.runner = asyncio.get_running_loop().create_task(self._run(line))
         return await search.answer
+
+    def _is_young(self, row: Registration) -> bool:
+        return self._psp.clock.now() - row.first_try_at <= YOUNG_SECONDS
+
+    def _earliest(self, row: Registration) -> int:
+        """Return before when no session of the row can have been made, by the PSP's clock.
+
+        A try of long ago may have been dated by another process, whose clock nobody knows: there, what counts is that
+        the PSP makes no session that lives longer than a day.
+        """
+        if self._is_young(row):
+            return int(row.first_try_at) - CLOCK_SKEW_SECONDS
+        return min(int(row.first_try_at) - CLOCK_SKEW_SECONDS, row.expires_at - LONGEST_SESSION_SECONDS)
 
     async def _run(self, line: _Line) -> None:
         while line.waiting:

@@ -40,18 +40,25 @@ class _Nothing:
 NOTHING: Final[Preparation] = _Nothing()
 
 
-async def take_turn(lane: Lane, ready: Preparation = NOTHING) -> None:
-    """Return when a call may leave at once and everything is ready. Raises CallNotWanted."""
+async def in_turn(psp: Psp, lane: Lane, send: Callable[[], Awaitable[T]], *, ready: Preparation = NOTHING) -> T:
+    """Make the request when it may leave at once and everything is ready. Raises CallNotWanted, GatewayFailure."""
+    left_at = await _leaves(lane, ready)
+    try:
+        return await _measured(psp, send)
+    finally:
+        lane.came_back(left_at)
+
+
+async def _leaves(lane: Lane, ready: Preparation) -> float:
     async with lane.line:
         await lane.due()
         while not ready.is_ready():
             await ready.make_ready()
             await lane.due()
-        lane.left()
+        return lane.left()
 
 
-async def measured(psp: Psp, send: Callable[[], Awaitable[T]]) -> T:
-    """Make the request and count it. Raises GatewayFailure."""
+async def _measured(psp: Psp, send: Callable[[], Awaitable[T]]) -> T:
     began = psp.clock.monotonic()
     try:
         answer = await send()

@@ -6,6 +6,8 @@ from __future__ import annotations
 KEY_LIFE_SECONDS = 23 * 3600
 #: Stripe refuses a session that expires in less than 30 min; the rest is for the call's way there.
 EXPIRY_NOTICE_SECONDS = 35 * 60
+#: Stripe makes no session that lives longer.
+LONGEST_SESSION_SECONDS = 24 * 3600
 #: A call leaves this soon after its try was written, else the row is read again: it may have moved on.
 CALL_WITHIN_SECONDS = 30.0
 #: Between two tries of the same call.

@@ -26,6 +26,7 @@ SHOP_KEY, OTHER_KEY, READER_KEY, SLOW_KEY = "pk_shop", "pk_other", "pk_reader", 
 RETURN_SECRET = "return-secret"
 WEBHOOK_SECRETS = ("whsec_new", "whsec_old")
 PAGE = "https://checkout.stripe.example/c/pay/cs_1#fid"
+SECRET = "cs_1_secret_of_the_card_fields"
 API_VERSION = "2026-10-28.endive"
 LIFETIME = 82_500
 ORDER: dict[str, Any] = {
@@ -145,7 +146,7 @@ def terms(client_id: str = "shop", **changes: object) -> Terms:
 
 
 def row(status: str, posted: Terms | None = None, **changes: object) -> OrderRow:
-    """Return the order's row in a status; `registered` has its page."""
+    """Return the order's row in a status; `registered` has its page, or of a CARD order its secret."""
     known = posted or terms()
     view = OrderRow(
         order_id=order_id_of(known.client_id, known.reference),
@@ -165,8 +166,29 @@ def row(status: str, posted: Terms | None = None, **changes: object) -> OrderRow
         redirect_url=known.redirect_url,
         description=known.description,
         customer_email=known.customer_email,
+        recurring=known.recurring,
     )
     if status == "registered":
-        view = replace(view, psp_token="cs_1", hosted_page_url=PAGE, page_expires_at=1_790_080_000)
+        is_card = known.payment_method == "CARD"
+        view = replace(
+            view,
+            psp_token="cs_1",
+            hosted_page_url=None if is_card else PAGE,
+            client_secret=SECRET if is_card else None,
+            page_expires_at=1_790_080_000,
+        )
     fields: dict[str, Any] = dict(changes)
     return replace(view, **fields)
+
+
+def folded(*messages: Any) -> World:
+    """Return a world whose fold has taken these messages."""
+    world = World()
+    world.archive.fold(*messages)
+    return world
+
+
+def kind(answer: httpx.Response) -> str:
+    """Return the kind of a problem document."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    return str(answer.json()["type"]).removeprefix("urn:payonce:problem:")

@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 
 from payonce.adapters.fold_store import PUBLIC_COLUMNS
+from payonce.domain.invoices import Invoice
+from payonce.domain.movements import Movement
 from payonce.ports import (
     OrderChange,
     OutboxRow,
@@ -36,6 +38,8 @@ class Tables:
     parked_at_ms: dict[str, int] = field(default_factory=dict)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     outbox: list[OutboxRow] = field(default_factory=list)
+    movements: dict[str, tuple[Movement, ...]] = field(default_factory=dict)
+    invoices: dict[str, tuple[Invoice, ...]] = field(default_factory=dict)
     last_outbox_id: int = 0
 
 
@@ -107,6 +111,10 @@ class FakeFoldTransaction:
         for change in sorted(changes, key=lambda each: each.order_id):
             stored = _as_stored({"facts": change.facts, "columns": change.columns}, self._store.unstorable)
             self.tables.orders[change.order_id] = (stored["facts"], stored["columns"], change.version)
+            if change.movements is not None:
+                self.tables.movements[change.order_id] = tuple(change.movements)
+            if change.invoices is not None:
+                self.tables.invoices[change.order_id] = tuple(change.invoices)
             if change.announcement is not None:
                 self.tables.last_outbox_id += 1
                 self.tables.outbox.append(OutboxRow(self.tables.last_outbox_id, change.order_id, change.announcement))

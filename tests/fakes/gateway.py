@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from payonce.domain.commands import SubscriptionEnd
 from payonce.ports import (
     AttachedKind,
     FailureKind,
@@ -22,7 +23,8 @@ from payonce.ports import (
     SessionPage,
 )
 from tests.fakes.clock import START
-from tests.fakes.psp_objects import charge_object, intent_object, refund_object, session_object
+from tests.fakes.psp_objects import charge_object, intent_object, open_session, refund_object, session_object
+from tests.fakes.psp_subscriptions import MemorySubscriptions, invoice_payment_object
 
 Payment = Literal["paid", "processing", "free"]
 
@@ -57,7 +59,7 @@ class MemoryGateway:
         self.intents: dict[str, dict[str, Any]] = {}
         self.refunds: dict[str, dict[str, Any]] = {}  # by key
         self.disputes: list[dict[str, Any]] = []
-        self.invoices: dict[str, dict[str, Any]] = {}
+        self.billing = MemorySubscriptions()
         self._requests: dict[str, Mapping[str, Any]] = {}
         self._born: dict[str, int] = {}  # session ids by age
 
@@ -86,6 +88,20 @@ class MemoryGateway:
         refund = self.refunds.get(idempotency_key) or self._pay_back(request, idempotency_key)
         _lose(trouble)
         return Reading(refund, self._date())
+
+    async def cancel_subscription(
+        self,
+        subscription: str,
+        *,
+        at: SubscriptionEnd,
+        metadata: Mapping[str, str],
+        idempotency_key: str,
+        api_version: str,
+    ) -> Reading:
+        trouble = await self._arrive("cancel_subscription")
+        ended = self.billing.end(subscription, at, self._date(), metadata)
+        _lose(trouble)
+        return Reading(dict(ended), self._date())
 
     async def session(self, session_id: str, *, api_version: str) -> Session:
         trouble = await self._arrive("session")
@@ -120,18 +136,21 @@ class MemoryGateway:
         _lose(trouble)
         return ObjectPage(page, page[-1]["id"] if len(found) > start + self.page_size else None, self._date())
 
-    async def payment_intents_of(self, invoice: str, *, api_version: str) -> Sequence[str]:
-        _lose(await self._arrive("payment_intents_of"))
-        return [name for name, intent in self.intents.items() if intent.get("invoice") == invoice]
+    async def invoice_payments(self, psp_id: str, *, api_version: str) -> ObjectPage:
+        _lose(await self._arrive("invoice_payments"))
+        links = [invoice_payment_object(intent) for intent in self.intents.values() if intent.get("invoice")]
+        found = [each for each in links if psp_id in {each["invoice"], each["payment"]["payment_intent"]}]
+        return ObjectPage(found, None, self._date())
 
     async def object(self, psp_id: str, *, api_version: str) -> Reading | None:
         _lose(await self._arrive("object"))
         known: dict[str, Mapping[str, Any]] = {
-            **{each.session_id: session_object(each, self._requests[key]) for key, each in self.sessions.items()},
+            **{each.session_id: self._shown(each, key) for key, each in self.sessions.items()},
             **self.intents,
             **{intent["latest_charge"]: charge_object(intent) for intent in self.intents.values()},
             **{each["id"]: each for each in (*self.refunds.values(), *self.disputes)},
-            **self.invoices,
+            **self.billing.invoices,
+            **self.billing.subscriptions,
         }
         found = known.get(psp_id)
         return None if found is None else Reading(found, self._date())
@@ -144,15 +163,7 @@ class MemoryGateway:
     def bear(self, request: Mapping[str, Any], *, key: str | None = None) -> Session:
         """Make a session; without a key one that nobody's call has been answered with."""
         number = len(self.sessions) + 1
-        session = Session(
-            session_id=f"cs_test_{number}",
-            status="open",
-            hosted_page_url=f"https://pay.example/{number}",
-            client_secret=None,
-            expires_at=request["expires_at"],
-            metadata=request["metadata"],
-            created=self._date(),
-        )
+        session = open_session(number, request, created=self._date())
         self.sessions[key or f"late {number}"] = session
         self._requests.setdefault(key or f"late {number}", request)
         self._born[session.session_id] = number
@@ -163,6 +174,8 @@ class MemoryGateway:
         session, key = self._session(session_id), self._key(session_id)
         assert session.status == "open", "a page that is closed takes no money"
         changed = replace(session, status="complete", hosted_page_url=None)
+        if self._requests[key].get("mode") == "subscription":
+            return self._subscribe(changed, key)
         if how == "free":
             self.sessions[key] = replace(changed, payment_status="no_payment_required")
             return None
@@ -172,6 +185,14 @@ class MemoryGateway:
         )
         self.intents[intent] = intent_object(session, self._requests[key], is_paid=how == "paid")
         return intent
+
+    def renew(self, subscription: str) -> str:
+        """Let a subscription's next invoice be paid; return the invoice's id."""
+        number = len(self.billing.invoices) + 1
+        intent = self.billing.renew(subscription, number)
+        assert intent is not None
+        self.intents[intent["id"]] = intent
+        return str(intent["invoice"])
 
     def fail_payment(self, session_id: str) -> None:
         """Let a delayed payment fail."""
@@ -193,6 +214,18 @@ class MemoryGateway:
         return [session for session in self.sessions.values() if session.status == "open"]
 
     # -- inside
+
+    def _subscribe(self, session: Session, key: str) -> str | None:
+        intent = self.billing.begin(session, self._requests[key], self._date())
+        self.sessions[key] = replace(session, payment_status="paid" if intent else "no_payment_required")
+        if intent is None:
+            return None
+        self.intents[intent["id"]] = intent
+        return str(intent["id"])
+
+    def _shown(self, session: Session, key: str) -> dict[str, Any]:
+        billed = self.billing.of_session.get(session.session_id, {})
+        return session_object(session, self._requests[key]) | billed
 
     def _pay_back(self, request: Mapping[str, Any], key: str) -> dict[str, Any]:
         intent = self.intents.get(request["payment_intent"])

@@ -55,7 +55,7 @@ class MemoryOpsStore:
         if self.is_away:
             raise StoreUnavailable("away")
         tables = copy.deepcopy(self.tables)
-        result = work(_Transaction(tables))
+        result = work(MemoryOpsTransaction(tables))
         self.tables = tables
         return result
 
@@ -65,7 +65,9 @@ class MemoryOpsStore:
         return self.leads
 
 
-class _Transaction:
+class MemoryOpsTransaction:
+    """Implements ports.ops.OpsTransaction over tables of its own: whoever made it keeps them, or does not."""
+
     def __init__(self, tables: Tables) -> None:
         self._t = tables
 

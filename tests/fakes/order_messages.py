@@ -15,7 +15,7 @@ from payonce.domain.events import (
     TokenIssued,
 )
 from payonce.domain.terms import Terms, body_hash_of, order_id_of
-from tests.fakes.checkout_api import API_VERSION, LIFETIME, PAGE, terms
+from tests.fakes.checkout_api import API_VERSION, LIFETIME, PAGE, SECRET, terms
 
 _ISSUED_AT = 1_790_000_000
 
@@ -48,12 +48,13 @@ def _answers(attempt: int, body_hash: str | None = None, posted: Terms | None = 
 
 def issued(attempt: int = 1, *, body_hash: str | None = None, posted: Terms | None = None) -> TokenIssued:
     """The PSP has registered it."""
+    is_card = posted is not None and posted.payment_method == "CARD"
     return TokenIssued(
         **_answers(attempt, body_hash, posted),
         psp="stripe",
         session_id=f"cs_{attempt}",
-        hosted_page_url=PAGE,
-        client_secret=None,
+        hosted_page_url=None if is_card else PAGE,
+        client_secret=SECRET if is_card else None,
         expires_at=_ISSUED_AT + LIFETIME,
         psp_request_id="req_1",
     )

@@ -84,7 +84,8 @@ class FakeArchive:
 
     def _fold_one(self, order_id: str, facts: Facts) -> OrderRow:
         self.facts[order_id] = merge(self.facts.get(order_id, {}), facts)
-        columns = columns_of(view(self.facts[order_id]))
+        terms = view(self.facts[order_id]).terms
+        columns = columns_of(view(self.facts[order_id])) | {"recurring": terms.recurring if terms else None}
         columns["status"] = columns.pop("payment_order_status")
         columns["flags"] = tuple(columns["flags"])
         made = OrderRow(order_id, "created", 1, 0, created_at=1_790_000_000, updated_at=1_790_000_000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from payonce.domain.commands import CancelPayment, RefreshPayment, RefundPayment
+from payonce.domain.commands import CancelPayment, CancelSubscription, RefreshPayment, RefundPayment, SubscriptionEnd
 from payonce.domain.terms import order_id_of
 from tests.fakes.clock import START
 
@@ -33,6 +33,17 @@ def refund(
         issued_at=issued_at,
         api_version=API_VERSION,
     )
+
+
+def cancel_subscription(
+    reference: str = "A-1",
+    *,
+    subscription: str = "sub_cs_test_1",
+    at: SubscriptionEnd = "now",
+    issued_at: int = int(START),
+) -> CancelSubscription:
+    """Return the end of a subscription of that order: of the first one that the PSP in memory makes."""
+    return CancelSubscription(order_id_of("shop", reference), subscription, at, issued_at, API_VERSION)
 
 
 def refresh(

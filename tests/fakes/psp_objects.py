@@ -14,6 +14,20 @@ def amount_of(request: Mapping[str, Any]) -> int:
     return amount
 
 
+def open_session(number: int, request: Mapping[str, Any], *, created: int) -> Session:
+    """Return the session that a registration request makes: a page of the PSP's, or a secret for the shop's own."""
+    on_shops_page = request.get("ui_mode") == "elements"
+    return Session(
+        session_id=f"cs_test_{number}",
+        status="open",
+        hosted_page_url=None if on_shops_page else f"https://pay.example/{number}",
+        client_secret=f"cs_test_{number}_secret" if on_shops_page else None,
+        expires_at=request["expires_at"],
+        metadata=request["metadata"],
+        created=created,
+    )
+
+
 def session_object(session: Session, request: Mapping[str, Any]) -> dict[str, Any]:
     """Return a Checkout Session."""
     return {

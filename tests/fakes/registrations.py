@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from payonce.domain.commands import RegisterPayment
-from payonce.domain.terms import Terms, body_hash_of, order_id_of
+from payonce.domain.terms import Recurring, Terms, body_hash_of, order_id_of
 from tests.fakes.clock import START
 
 
@@ -17,19 +17,21 @@ def register(
     payment_method: str = "APM",
     customer_email: str | None = None,
     description: str | None = None,
+    recurring: Recurring | None = None,
 ) -> RegisterPayment:
-    """Return a valid command; equal arguments give equal commands."""
+    """Return a valid command, a subscription's if it says how often; equal arguments give equal commands."""
     terms = Terms(
         client_id="shop",
         reference=reference,
         amount=amount,
         currency="eur",
-        payment_type="SALE",
+        payment_type="SALE" if recurring is None else "RECC",
         payment_method="CARD" if payment_method == "CARD" else "APM",
         psp="stripe",
         redirect_url="https://shop.example/done",
         description=description,
         customer_email=customer_email,
+        recurring=recurring,
     )
     order_id = order_id_of("shop", reference)
     return RegisterPayment(

@@ -32,7 +32,7 @@ async def calls_for_ever(worker: Pacer, times: list[float]) -> None:
     while True:
         async with lane.line:
             await lane.due()
-            lane.left()
+            lane.came_back(lane.left())
             times.append(asyncio.get_running_loop().time())
 
 
@@ -162,7 +162,7 @@ async def wants(worker: Pacer, endpoint: Endpoint, calls: list[tuple[float, str,
     while True:
         async with lane.line:
             await lane.due()
-            lane.left()
+            lane.came_back(lane.left())
             calls.append((asyncio.get_running_loop().time(), endpoint, spare))
 
 

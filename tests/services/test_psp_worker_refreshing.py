@@ -294,7 +294,7 @@ def test_what_was_recorded_and_not_said_when_a_process_ended_is_said(after_effec
 
 def test_an_object_that_cannot_be_is_set_aside() -> None:
     world = World()
-    world.gateway.invoices["in_1"] = {"id": "in_1", "object": "invoice", "metadata": "none"}
+    world.gateway.billing.invoices["in_1"] = {"id": "in_1", "object": "invoice", "metadata": "none"}
     simulated(world.handle(refresh(psp_ids=("in_1",))))
 
     assert world.dead_letters() == ["impossible_event"]

@@ -1,0 +1,136 @@
+"""New attempts and cancellations against crashes and payments at any moment: never two open pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from payonce.domain.commands import CancelPayment, RegisterPayment
+from payonce.domain.events import AttemptCancelled
+from services.psp_worker.request import registration_request
+from tests.fakes.clock import simulated
+from tests.fakes.gateway import Trouble
+from tests.fakes.happenings import (
+    FIRST,
+    HAPPENINGS,
+    SECOND,
+    STATES,
+    Happening,
+    assert_one_page_at_most,
+    happen,
+    stop_while_unknown,
+    told,
+)
+from tests.fakes.orders import cancel
+from tests.fakes.psp_worker import Crash, CrashPoint, World
+from tests.fakes.registrations import register
+
+
+def crash_everywhere(
+    prepare: Callable[[World], Awaitable[None]], command: RegisterPayment | CancelPayment
+) -> list[World]:
+    """Run the command once for each port call that it makes, crash there, deliver it again; return the worlds."""
+    worlds: list[World] = []
+    for after_effect in (False, True):
+        for call in range(1, 200):
+            world = World()
+
+            async def scenario(world: World = world, call: int = call, after_effect: bool = after_effect) -> bool:
+                await prepare(world)
+                try:
+                    await world.handle(command, worker=world.worker(CrashPoint(call, after_effect=after_effect)))
+                except Crash:
+                    await world.handle(command)
+                    return True
+                return False
+
+            if not simulated(scenario()):
+                break
+            worlds.append(world)
+    assert len(worlds) > 6
+    return worlds
+
+
+@pytest.mark.parametrize("what", HAPPENINGS)
+@pytest.mark.parametrize("command", [SECOND, cancel()])
+def test_a_crash_at_any_step_of_settling_is_harmless(command: RegisterPayment | CancelPayment, what: Happening) -> None:
+    async def prepare(world: World) -> None:
+        await world.handle(FIRST)
+        happen(world, what)
+
+    for world in crash_everywhere(prepare, command):
+        answers = [outcome for outcome in world.outcomes()[1:] if outcome.command_id == command.command_id]  # type: ignore[attr-defined]
+        assert answers
+        assert len(set(map(repr, answers))) == 1
+        assert world.row(FIRST).state == STATES[what]
+        assert_one_page_at_most(world)
+
+
+@pytest.mark.parametrize("command", [SECOND, cancel()])
+@pytest.mark.parametrize("is_born", [False, True])
+def test_a_crash_at_any_step_of_asking_is_harmless(command: RegisterPayment | CancelPayment, is_born: bool) -> None:
+    async def prepare(world: World) -> None:
+        await stop_while_unknown(world)
+        if is_born:
+            world.gateway.bear(registration_request(FIRST))
+        await asyncio.sleep(400)
+
+    for world in crash_everywhere(prepare, command):
+        assert world.row(FIRST).state == ("expired" if is_born else "failed")
+        assert told(world)[-1] == ("TokenIssued" if command is SECOND else "AttemptCancelled")
+        assert_one_page_at_most(world)
+
+
+TROUBLES = st.sampled_from(
+    [
+        Trouble("transient"),
+        Trouble("transient", takes_effect=True),
+        Trouble("rate_limited"),
+        Trouble("replayed_failure"),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    commands=st.lists(st.sampled_from([FIRST, SECOND, register(attempt=3), cancel(), cancel(attempt=2)]), max_size=7),
+    paid_at=st.lists(st.tuples(st.floats(0, 30), st.sampled_from(["paid", "processing", "free"])), max_size=4),
+    troubles=st.lists(st.tuples(st.sampled_from(["register", "expire", "session"]), TROUBLES), max_size=5),
+    latency=st.sampled_from([0.0, 0.3, 2.0]),
+)
+def test_whenever_the_customer_pays_there_is_one_charge_at_most_and_it_is_known(
+    commands: list[RegisterPayment | CancelPayment],
+    paid_at: list[tuple[float, str]],
+    troubles: list[tuple[str, Trouble]],
+    latency: float,
+) -> None:
+    """New attempts and cancellations against payments at any moment, while calls fail and answers are lost."""
+    world = World()
+    world.gateway.latency_seconds = latency
+    for operation, trouble in troubles:
+        world.gateway.troubles_in[operation].append(trouble)
+
+    async def customer() -> None:
+        for seconds, how in sorted(paid_at):
+            await asyncio.sleep(max(0.0, seconds - asyncio.get_running_loop().time()))
+            for session in world.gateway.open_sessions():
+                world.gateway.pay(session.session_id, how)  # type: ignore[arg-type]
+            assert_one_page_at_most(world)
+
+    async def scenario() -> None:
+        paying = asyncio.ensure_future(customer())
+        for command in commands:
+            await world.handle(command)
+            assert_one_page_at_most(world)
+        await paying
+
+    simulated(scenario())
+    assert_one_page_at_most(world)
+    cancelled = {outcome.attempt for outcome in world.outcomes() if isinstance(outcome, AttemptCancelled)}
+    for session in world.gateway.sessions.values():
+        if session.metadata["attempt"] in {str(attempt) for attempt in cancelled}:
+            assert session.status == "expired", "what was called cancelled took no money"

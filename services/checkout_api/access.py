@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from payonce.problem_documents import Problem
 from services.checkout_api.clients import Client, Scope
 from services.checkout_api.dependencies import Parts
-from services.checkout_api.problems import Problem, too_many_requests
+from services.checkout_api.problems import too_many_requests
 
 _bearer = HTTPBearer(
     auto_error=False, description="Your API key, `Authorization: Bearer pk_...`", scheme_name="api_key"

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from payonce.domain.commands import RegisterPayment
 from payonce.domain.order_row import OrderRow
 from payonce.domain.terms import Terms
+from payonce.problem_documents import FieldError, Problem
 from services.checkout_api.links import Links
-from services.checkout_api.payloads import PaymentOrder
-from services.checkout_api.problems import FieldError, Problem
+from services.checkout_api.payloads import PaymentOrder, recurring_document
 
 #: How long folding a command usually takes, rounded up: when to look again.
 RETRY_AFTER = {"Retry-After": "1"}
@@ -24,6 +24,7 @@ _COMPARED = (
     "redirect_url",
     "description",
     "customer_email",
+    "recurring",
 )
 
 
@@ -56,13 +57,14 @@ def is_known(order: OrderRow | None, body_hash: str) -> bool:
 def answer_to_post(
     order: OrderRow | None, command: RegisterPayment, links: Links, *, now: float, waited_seconds: int | None
 ) -> Answer:
-    """Return 201 with the hosted page to who waited for it, 200 for any other known status, else 202."""
+    """Return 201 with the page, or the card fields' secret, to who waited for it; 200 if known otherwise; else 202."""
     location = {"Location": links.order(command.order_id)}
     applied = {} if waited_seconds is None else {"Preference-Applied": f"wait={waited_seconds}"}
     if order is None or not is_known(order, command.body_hash):
         return Answer(202, _accepted(command, links), {**location, **applied, **RETRY_AFTER})
     document = shown(order, links, now=now) or _accepted(command, links)
-    status = 201 if waited_seconds is not None and document.hosted_page_url is not None else 200
+    can_pay = document.hosted_page_url is not None or document.client_secret is not None
+    status = 201 if waited_seconds is not None and can_pay else 200
     return Answer(status, document, {**location, **applied})
 
 
@@ -72,15 +74,15 @@ def shown(order: OrderRow, links: Links, *, now: float) -> PaymentOrder | None:
     if any(value is None for value in known):
         return None
     assert order.body_hash is not None
-    page = order.open_page(order.body_hash, now)
     fields = {name: getattr(order, name) for name in PaymentOrder.model_fields if hasattr(order, name)}
     return PaymentOrder.model_validate(
         {
             **fields,
             "id": order.order_id,
             "checkout_url": links.checkout(order.order_id, order.body_hash),
-            "hosted_page_url": page,
-            "client_secret": order.client_secret if order.status == "registered" else None,
+            "hosted_page_url": order.open_page(order.body_hash, now),
+            "client_secret": order.open_secret(order.body_hash, now),
+            "recurring": recurring_document(order.recurring),
             "flags": list(order.flags),
         }
     )
@@ -102,6 +104,7 @@ def _accepted(command: RegisterPayment, links: Links) -> PaymentOrder:
         payment_method=terms.payment_method,
         psp=terms.psp,
         redirect_url=terms.redirect_url,
+        recurring=recurring_document(terms.recurring),
         attempt=command.attempt,
         checkout_url=links.checkout(command.order_id, command.body_hash),
         created_at=command.issued_at,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from payonce import problem_documents
 from services.checkout_api import (
     asyncapi,
     attempts,
@@ -18,9 +18,9 @@ from services.checkout_api import (
     health,
     lists,
     orders,
-    problems,
     refunds,
     return_page,
+    subscriptions,
 )
 from services.checkout_api.bodies import BoundedJson
 from services.checkout_api.dependencies import Dependencies
@@ -45,30 +45,11 @@ def create_api(dependencies: Dependencies, lifespan: Lifespan | None = None) -> 
         redoc_url=None,
     )
     api.state.dependencies = dependencies
-    problems.install(api)
-    for part in (orders, lists, attempts, refunds, events, checkout_page, return_page, health):
+    problem_documents.install(api, after_a_bug="the same request is safe to send again")
+    for part in (orders, lists, attempts, refunds, subscriptions, events, checkout_page, return_page, health):
         api.include_router(part.router)
     api.include_router(asyncapi.router)
-    _complete_openapi(api)
     return api
-
-
-def _complete_openapi(api: FastAPI) -> None:
-    """Add the problem document's schema, which the routes name, and drop the framework's own error schemas."""
-    generate = api.openapi
-
-    def openapi() -> dict[str, Any]:
-        if api.openapi_schema is None:
-            schemas = generate()["components"]["schemas"]
-            template = "#/components/schemas/{model}"
-            problem = problems.ProblemDocument.model_json_schema(ref_template=template)
-            schemas.update({**problem.pop("$defs"), "ProblemDocument": problem})
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
-        assert api.openapi_schema is not None
-        return api.openapi_schema
-
-    api.openapi = openapi  # type: ignore[method-assign]
 
 
 def _version() -> str:

@@ -10,10 +10,10 @@ from payonce.domain.facts import FIRST_ATTEMPT
 from payonce.domain.order import Attempt
 from payonce.domain.order_row import UNDECIDED_STATUSES
 from payonce.domain.whole_order import WholeOrder
+from payonce.problem_documents import Problem
 from services.checkout_api.answers import RETRY_AFTER
 from services.checkout_api.intake import registration
 from services.checkout_api.links import Links
-from services.checkout_api.problems import Problem
 from services.checkout_api.statuses import CLOSED_STATUSES
 
 #: A rejection for one of these has used up the attempt's number in the worker's ledger.
@@ -112,6 +112,9 @@ def _refuse_unless_closed(whole: WholeOrder, number: int) -> None:
     order = whole.view
     if order.status not in UNDECIDED_STATUSES | CLOSED_STATUSES:
         raise Problem(409, "order_used", f"the order cannot have attempt {number}: {_standing(whole)}")
+    if order.known_subscriptions:  # its first payment failed later; what the PSP still tries, no attempt can undo
+        told = "a subscription was begun with it, and a new one is a new reference"
+        raise Problem(409, "order_used", f"the order cannot have attempt {number}: {told}")
     for attempt in order.attempts:
         if attempt.status not in CLOSED_STATUSES:
             told = "being paid" if attempt.status == "processing" else f"{attempt.status} and may still be paid"

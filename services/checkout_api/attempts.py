@@ -5,13 +5,11 @@ Both need PostgreSQL: for the order's terms, and to know whose order it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from fastapi import APIRouter, Response
 
 from payonce.domain.commands import CancelPayment, RegisterPayment
 from payonce.domain.whole_order import WholeOrder
-from payonce.ports import StoreUnavailable
+from payonce.problem_documents import documented
 from services.checkout_api.access import Writer
 from services.checkout_api.answers import RETRY_AFTER, Answer, answer_to_post, shown
 from services.checkout_api.attempting import (
@@ -24,11 +22,11 @@ from services.checkout_api.attempting import (
 )
 from services.checkout_api.commanding import publish_command
 from services.checkout_api.dependencies import Dependencies, Parts
-from services.checkout_api.owned import own_order, unknown_order
+from services.checkout_api.examples import REGISTERED
+from services.checkout_api.owned import once, own_order, unknown_order
 from services.checkout_api.parameters import OrderId, Prefer, Trace
 from services.checkout_api.payloads import PaymentOrder
 from services.checkout_api.preferences import preferred_wait
-from services.checkout_api.problems import documented
 from services.checkout_api.requests import AttemptRequest, CancelRequest
 
 router = APIRouter(prefix="/v1/payment-orders/{order_id}", tags=["payment orders"])
@@ -41,7 +39,11 @@ _PROBLEMS = documented(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
     response_model=PaymentOrder,
     responses={
         202: {"description": "In the log; the hosted page follows"},
-        201: {"model": PaymentOrder, "description": "Registered: only with `Prefer: wait=N`"},
+        201: {
+            "model": PaymentOrder,
+            "description": "Registered: only with `Prefer: wait=N`",
+            "content": REGISTERED,
+        },
         200: {"model": PaymentOrder, "description": "Known already, with its status"},
         **_PROBLEMS,
     },
@@ -63,7 +65,7 @@ async def create_attempt(
     if not is_settled(whole, body.attempt):
         await publish_command(parts, command, trace)
         if wait is not None:
-            whole = await _when(parts, whole, lambda found: is_settled(found, body.attempt), wait)
+            whole = await once(parts, whole, lambda found: is_settled(found, body.attempt), wait)
             refuse_rejected(whole, body.attempt)
     return _respond(_answer_to_attempt(whole, command, parts, wait))
 
@@ -106,7 +108,7 @@ async def cancel_attempt(
 
 async def _cancelled(parts: Dependencies, whole: WholeOrder, command: CancelPayment, seconds: int) -> WholeOrder:
     """Return the order once the worker's answer is known, or as it is then. Raises Problem: 409, it was paid."""
-    found = await _when(parts, whole, lambda known: is_answered(known, command.attempt), seconds)
+    found = await once(parts, whole, lambda known: is_answered(known, command.attempt), seconds)
     cancellation(found, command.attempt, issued_at=command.issued_at)
     return found
 
@@ -119,17 +121,6 @@ def _answer_to_attempt(whole: WholeOrder, command: RegisterPayment, parts: Depen
         return answer
     before = {"created_at": whole.row.created_at, "version": whole.row.version}
     return Answer(answer.status, answer.order.model_copy(update=before), answer.headers)
-
-
-async def _when(
-    parts: Dependencies, whole: WholeOrder, settled: Callable[[WholeOrder | None], bool], seconds: int
-) -> WholeOrder:
-    """Return the order once it is settled, or as it was last known: the command is in the log all the same."""
-    try:
-        found = await parts.whole.when(whole.row.order_id, settled, seconds=seconds)
-    except StoreUnavailable:
-        return whole
-    return found or whole
 
 
 def _respond(answer: Answer) -> Response:

@@ -7,7 +7,7 @@ import asyncio
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.checkout_api.problems import Problem
+from payonce.problem_documents import Problem
 
 API_LIMIT_BYTES = 64 * 1024
 #: Longest wait for a body that trickles in.

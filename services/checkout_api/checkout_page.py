@@ -1,6 +1,7 @@
 """/checkout: sends the customer to the PSP's page once its token is in PostgreSQL, never before.
 
-It never shows the page of another body. When there is nothing to pay (any more) the shop is told why.
+It never shows the page of another body. When there is nothing to pay here (any more), or the card fields are on the
+shop's own page, the shop is told the status.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def at_checkout(order: OrderRow | None, token: str, links: Links, now: float) ->
         return ShowPage(page)
     if order.status == "created" or order.redirect_url is None:
         return "wait"
-    return BackToShop(order, returned_status(order))
+    # The fields of a CARD order are on the shop's own page: who comes here has not paid, and is not waiting for word.
+    has_own_page = order.open_secret(order.body_hash, now) is not None
+    return BackToShop(order, order.status if has_own_page else returned_status(order))
 
 
 @router.get("/checkout/{order_id}", response_class=Response, responses=RESPONSES)

@@ -8,6 +8,12 @@ from pydantic import BaseModel, Field
 
 from payonce.domain.whole_order import KnownRefund, TimelineLine, WholeOrder
 from services.checkout_api.answers import shown
+from services.checkout_api.billing_documents import (
+    Invoice,
+    Subscription,
+    invoice_documents,
+    subscription_documents,
+)
 from services.checkout_api.links import Links
 from services.checkout_api.payloads import PaymentOrder
 
@@ -54,12 +60,21 @@ class Refund(BaseModel):
 
 
 class Dispute(BaseModel):
-    """A customer's bank asks for the money back."""
+    """A customer's bank asks for the money back, or (an inquiry, `warning_...`) asks what it was for."""
 
-    dispute: str
-    status: str = Field(description="The PSP's word")
+    id: str
+    status: str = Field(
+        description="The PSP's word: warning_needs_response, warning_under_review, warning_closed, prevented, "
+        "needs_response, under_review, won, lost, appeal_needs_response or appeal_under_review"
+    )
+    payment: str | None = Field(description="The payment that it is about; null while that is not known")
     amount: int
     currency: str
+    reason: str | None = Field(description="The PSP's word for what the customer says")
+    evidence_due_by: int | None = Field(description="Until when you can send evidence; null: nobody waits for it")
+    funds: Literal["untouched", "withdrawn", "reinstated"] = Field(
+        description="Whether the PSP has taken the money, and given it back"
+    )
 
 
 class WholePaymentOrder(PaymentOrder):
@@ -69,6 +84,8 @@ class WholePaymentOrder(PaymentOrder):
     payments: list[Payment]
     refunds: list[Refund]
     disputes: list[Dispute]
+    subscriptions: list[Subscription]
+    invoices: list[Invoice]
 
 
 class PaymentOrderList(BaseModel):
@@ -118,10 +135,9 @@ def whole_document(whole: WholeOrder, links: Links, *, now: float) -> WholePayme
         attempts=_attempts(whole),
         payments=_payments(whole),
         refunds=refund_documents(whole),
-        disputes=[
-            Dispute(dispute=each.dispute, status=each.status, amount=each.amount, currency=each.currency)
-            for each in whole.view.disputes
-        ],
+        disputes=_disputes(whole),
+        subscriptions=subscription_documents(whole.view),
+        invoices=invoice_documents(whole.view),
     )
 
 
@@ -184,4 +200,20 @@ def _payments(whole: WholeOrder) -> list[Payment]:
             standing=each.standing,
         )
         for each in whole.view.payments
+    ]
+
+
+def _disputes(whole: WholeOrder) -> list[Dispute]:
+    return [
+        Dispute(
+            id=each.dispute,
+            status=each.status,
+            payment=each.payment or None,
+            amount=each.amount,
+            currency=each.currency,
+            reason=each.reason,
+            evidence_due_by=each.evidence_due_by,
+            funds=each.funds,
+        )
+        for each in whole.view.disputes
     ]

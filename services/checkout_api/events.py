@@ -9,13 +9,13 @@ from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import StreamingResponse
 
 from payonce import telemetry
+from payonce.problem_documents import Problem, documented
 from services.checkout_api.access import Reader
 from services.checkout_api.clients import Client
 from services.checkout_api.dependencies import Parts
 from services.checkout_api.following import Follower, is_at_rest, last_seen
 from services.checkout_api.owned import own_order
 from services.checkout_api.parameters import OrderId
-from services.checkout_api.problems import Problem, documented
 
 router = APIRouter(prefix="/v1/payment-orders", tags=["payment orders"])
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

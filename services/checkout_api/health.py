@@ -5,8 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from payonce.problem_documents import documented
 from services.checkout_api.dependencies import Parts
-from services.checkout_api.problems import documented, unavailable
+from services.checkout_api.problems import unavailable
 
 _BROKER_SECONDS = 2.0
 router = APIRouter(tags=["operation"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from payonce.domain.commands import RegisterPayment
 from payonce.domain.facts import FIRST_ATTEMPT
 from payonce.domain.money import MoneyError, check_amount, exponent
-from payonce.domain.terms import Terms, body_hash_of, order_id_of
+from payonce.domain.terms import MOST_INTERVALS, Recurring, Terms, body_hash_of, order_id_of
 from services.checkout_api.clients import Client
 from services.checkout_api.links import Links
 from services.checkout_api.origins import BadRedirect, check_redirect
@@ -15,10 +15,7 @@ from services.checkout_api.problems import wrong_field
 
 def terms_of(request: PaymentOrderRequest, client: Client) -> Terms:
     """Return the terms in their one form (currency in lower case). Raises Problem naming the field."""
-    if request.payment_type != "SALE":
-        raise wrong_field("payment_type", "RECC is not offered yet; use SALE", "not_offered")
-    if request.payment_method != "APM":
-        raise wrong_field("payment_method", "CARD is not offered yet; use APM", "not_offered")
+    recurring = _recurring(request)
     currency = request.currency.lower()
     _check_money(request.amount, currency)
     try:
@@ -36,6 +33,7 @@ def terms_of(request: PaymentOrderRequest, client: Client) -> Terms:
         redirect_url=request.redirect_url,
         description=request.description,
         customer_email=request.customer_email,
+        recurring=recurring,
     )
 
 
@@ -77,6 +75,23 @@ def registration(
         cancel_url=links.cancel(order_id, body_hash),
         api_version=api_version,
     )
+
+
+def _recurring(request: PaymentOrderRequest) -> Recurring | None:
+    """Return how often it is billed, what is left out filled in: the same subscription is the same body."""
+    asked = request.recurring
+    if request.payment_type == "SALE":
+        if asked is not None:
+            raise wrong_field("recurring", "belongs to payment_type RECC; a SALE is paid once", "not_recurring")
+        return None
+    if asked is None:
+        detail = 'is needed for payment_type RECC: say how often it is billed, as in {"interval": "month"}'
+        raise wrong_field("recurring", detail, "recurring_needed")
+    most = MOST_INTERVALS[asked.interval]
+    if asked.interval_count > most:
+        detail = f"is more than three years: at most {most} for interval {asked.interval}"
+        raise wrong_field("recurring.interval_count", detail, "interval_too_long")
+    return Recurring(asked.interval, asked.interval_count, asked.trial_days)
 
 
 def _check_money(amount: int, currency: str) -> None:

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query
 
 from payonce.domain.terms import order_id_of
 from payonce.domain.whole_order import OrderFilter
+from payonce.problem_documents import documented
 from services.checkout_api.access import Reader
 from services.checkout_api.dependencies import Parts
 from services.checkout_api.documents import PaymentOrderList, Timeline, timeline_event, whole_document
 from services.checkout_api.owned import own_order, read, unknown_cursor
 from services.checkout_api.parameters import OrderId
-from services.checkout_api.problems import documented
 from services.checkout_api.statuses import Status
 
 router = APIRouter(prefix="/v1/payment-orders", tags=["payment orders"])

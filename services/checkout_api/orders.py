@@ -7,17 +7,18 @@ from fastapi import APIRouter, Response
 from payonce.domain.commands import RegisterPayment
 from payonce.domain.order_row import OrderRow
 from payonce.ports import StoreUnavailable
+from payonce.problem_documents import documented
 from services.checkout_api.access import Reader, Writer
 from services.checkout_api.answers import Answer, answer_to_post, conflict, is_known
 from services.checkout_api.commanding import publish_command
 from services.checkout_api.dependencies import Dependencies, Parts
 from services.checkout_api.documents import WholePaymentOrder, whole_document
+from services.checkout_api.examples import REGISTERED
 from services.checkout_api.intake import first_command, terms_of
 from services.checkout_api.owned import own_order, unknown_order
 from services.checkout_api.parameters import OrderId, Prefer, Trace
 from services.checkout_api.payloads import PaymentOrder, PaymentOrderRequest
 from services.checkout_api.preferences import preferred_wait
-from services.checkout_api.problems import documented
 
 router = APIRouter(prefix="/v1/payment-orders", tags=["payment orders"])
 
@@ -28,7 +29,11 @@ router = APIRouter(prefix="/v1/payment-orders", tags=["payment orders"])
     response_model=PaymentOrder,
     responses={
         202: {"description": "In the log; the hosted page follows"},
-        201: {"model": PaymentOrder, "description": "Registered: only with `Prefer: wait=N`"},
+        201: {
+            "model": PaymentOrder,
+            "description": "Registered: only with `Prefer: wait=N`",
+            "content": REGISTERED,
+        },
         200: {"model": PaymentOrder, "description": "Known already, with its status"},
         **documented(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
     },

@@ -7,12 +7,13 @@ from typing import TypeVar
 
 from payonce.domain.whole_order import WholeOrder
 from payonce.ports import StoreUnavailable
+from payonce.problem_documents import Problem
 from services.checkout_api.answers import RETRY_AFTER
 from services.checkout_api.clients import Client
 from services.checkout_api.dependencies import Dependencies
 from services.checkout_api.parameters import ORDER_ID
 from services.checkout_api.ports import OrderArchive
-from services.checkout_api.problems import Problem, unavailable, wrong_field
+from services.checkout_api.problems import unavailable, wrong_field
 
 Found = TypeVar("Found")
 
@@ -33,6 +34,17 @@ async def read(parts: Dependencies, question: Callable[[OrderArchive], Awaitable
         return await question(parts.archive)
     except StoreUnavailable as error:
         raise unavailable("the database") from error
+
+
+async def once(
+    parts: Dependencies, whole: WholeOrder, settled: Callable[[WholeOrder | None], bool], seconds: int
+) -> WholeOrder:
+    """Return the order once it is settled, or as it was last known: what was asked for is in the log all the same."""
+    try:
+        found = await parts.whole.when(whole.row.order_id, settled, seconds=seconds)
+    except StoreUnavailable:
+        return whole
+    return found or whole
 
 
 def unknown_order() -> Problem:

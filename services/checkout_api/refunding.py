@@ -9,7 +9,8 @@ from payonce.domain.commands import RefundPayment
 from payonce.domain.money import MoneyError, check_amount
 from payonce.domain.payments import Payment
 from payonce.domain.whole_order import AskedRefund, KnownRefund, WholeOrder
-from services.checkout_api.problems import FieldError, Problem, wrong_field
+from payonce.problem_documents import FieldError, Problem
+from services.checkout_api.problems import wrong_field
 from services.checkout_api.requests import RefundRequest
 
 #: Refunds asked for one order, failed ones included; a document names them all.

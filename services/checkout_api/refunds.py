@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from payonce.problem_documents import documented
 from services.checkout_api.access import Reader, Writer
 from services.checkout_api.answers import RETRY_AFTER
 from services.checkout_api.commanding import publish_command
@@ -14,7 +15,6 @@ from services.checkout_api.dependencies import Parts
 from services.checkout_api.documents import Refund, RefundList, refund_document, refund_documents
 from services.checkout_api.owned import own_order
 from services.checkout_api.parameters import OrderId, Trace
-from services.checkout_api.problems import documented
 from services.checkout_api.refunding import known_refund, new_refund, refund_command
 from services.checkout_api.requests import RefundRequest
 

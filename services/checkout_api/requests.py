@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from payonce.domain.commands import SubscriptionEnd
 from services.checkout_api.payloads import LARGEST_AMOUNT, Printable
 
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -41,3 +42,14 @@ class RefundRequest(BaseModel):
         None, min_length=1, max_length=255, description="Which payment, as the order names it; needed if it has several"
     )
     reason: Printable | None = Field(None, min_length=1, max_length=500, description="For your own records")
+
+
+class SubscriptionCancelRequest(BaseModel):
+    """When a subscription ends."""
+
+    model_config = ConfigDict(**_STRICT, json_schema_extra={"examples": [{"at": "period_end"}, {"at": "now"}]})
+
+    at: SubscriptionEnd = Field(description="now: at once, nothing is sent back. period_end: what is paid for stays")
+    subscription: Printable | None = Field(
+        None, min_length=1, max_length=255, description="Which one, as the order names it; needed if it has several"
+    )

@@ -19,10 +19,11 @@ from payonce import telemetry
 from payonce.codec import webhook_record
 from payonce.domain.psp_webhooks import record_key
 from payonce.ports import PublishFailed
+from payonce.problem_documents import Problem
 from services.checkout_api.bodies import read_body
 from services.checkout_api.dependencies import Dependencies
 from services.checkout_api.ports import SignatureCheck
-from services.checkout_api.problems import Problem, unavailable
+from services.checkout_api.problems import unavailable
 from services.checkout_api.publishing import publish_within
 
 PATH = "/webhooks/stripe"

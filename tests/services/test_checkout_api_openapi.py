@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
 from services.checkout_api.app import create_api
+from services.checkout_api.examples import REQUESTS
+from services.checkout_api.payloads import PaymentOrder
 from tests.fakes.checkout_api import SHOP_KEY, World, row
 
 WORLD = World()
@@ -40,6 +43,7 @@ def test_every_route_of_the_design_is_documented() -> None:
         "/v1/payment-orders/{order_id}/attempts",
         "/v1/payment-orders/{order_id}/cancel",
         "/v1/payment-orders/{order_id}/refunds",
+        "/v1/payment-orders/{order_id}/subscription/cancel",
         "/v1/payment-orders/{order_id}/timeline",
         "/v1/payment-orders/{order_id}/events",
         "/checkout/{order_id}",
@@ -49,6 +53,31 @@ def test_every_route_of_the_design_is_documented() -> None:
         "/metrics",
     }
     assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+@pytest.mark.parametrize("posted", REQUESTS, ids=lambda each: f"{each['payment_type']}-{each['payment_method']}")
+async def test_every_example_of_an_order_is_accepted_as_it_is_shown(posted: dict[str, Any]) -> None:
+    answer = await World().post(**{"description": None, "recurring": None, **posted})
+
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["reference"] == posted["reference"]
+
+
+def test_every_example_of_an_answer_is_one() -> None:
+    """Each names a page or a secret, never both, and is shown with both calls that answer so."""
+    document = create_api(WORLD.dependencies).openapi()
+    shown = {
+        path: document["paths"][path]["post"]["responses"]["201"]["content"]["application/json"]
+        for path in ("/v1/payment-orders", "/v1/payment-orders/{order_id}/attempts")
+    }
+    examples = [each["value"] for part in shown.values() for each in part["examples"].values()]
+
+    assert len(examples) == 8
+    for example in examples:
+        order = PaymentOrder.model_validate(example)
+        assert (order.client_secret is None) == (order.payment_method == "APM") == (order.hosted_page_url is not None)
+        assert (order.recurring is None) == (order.payment_type == "SALE")
+    assert {part["schema"]["$ref"].rpartition("/")[2] for part in shown.values()} == {"PaymentOrder"}
 
 
 async def test_the_documentation_is_served() -> None:

@@ -13,7 +13,7 @@ from payonce.domain.commands import RefundPayment
 from payonce.domain.terms import order_id_of
 from payonce.domain.whole_order import AskedRefund
 from payonce.ports import OutgoingRecord, Record
-from tests.fakes.checkout_api import API_VERSION, OTHER_KEY, READER_KEY, World, terms
+from tests.fakes.checkout_api import API_VERSION, OTHER_KEY, READER_KEY, World, folded, kind, terms
 from tests.fakes.order_messages import commanded, issued, processing, refunded, session_paid
 from tests.fakes.virtual_clock import START
 
@@ -29,12 +29,6 @@ async def send(world: World, body: object, *, key: str | None = None) -> httpx.R
         return await caller.post(PATH, json=body)
 
 
-def folded(*messages: Any) -> World:
-    world = World()
-    world.archive.fold(*messages)
-    return world
-
-
 def command_in(record: OutgoingRecord) -> RefundPayment:
     message = decode(Record(record.topic, 0, 0, record.key, record.value, record.headers))
     assert isinstance(message, RefundPayment)
@@ -45,11 +39,6 @@ def asked(reference: str, amount: int | None = None, payment: str | None = None,
     """The ledger's row of a refund."""
     command = RefundPayment(ORDER_ID, reference, payment, amount, None, 0, API_VERSION)
     return AskedRefund(reference, command.command_id, payment, amount, asked_at=1_790_000_100, **known)
-
-
-def kind(answer: httpx.Response) -> str:
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    return str(answer.json()["type"]).removeprefix("urn:payonce:problem:")
 
 
 async def test_a_refund_is_in_the_log_before_202_says_so() -> None:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 from starlette.types import Message
 
+from payonce.problem_documents import Problem
 from services.checkout_api.bodies import read_body
-from services.checkout_api.problems import Problem
 from tests.fakes.checkout_api import ORDER, READER_KEY, SHOP_KEY, SLOW_KEY, World
 
 PATH = "/v1/payment-orders"
+
+
+def monthly(**changes: object) -> dict[str, object]:
+    """The fields of a subscription."""
+    return {"payment_type": "RECC", "recurring": {"interval": "month", **changes}}
 
 
 async def send(world: World, content: bytes, kind: str = "application/json") -> httpx.Response:
@@ -56,8 +62,7 @@ def check_problem(answer: httpx.Response, status: int, field: str | None = None)
         ("currency", "EURO"),
         ("currency", "eü"),
         ("payment_type", "RENT"),
-        ("payment_type", "RECC"),
-        ("payment_method", "CARD"),
+        ("payment_method", "SEPA"),
         ("payment_method", None),
         ("psp", "paypal"),
         ("redirect_url", None),
@@ -104,13 +109,58 @@ async def test_an_amount_that_its_currency_does_not_have_is_named() -> None:
     check_problem(await world.post(amount=1051, currency="KWD"), 422, "amount")
 
 
-async def test_what_is_not_offered_yet_says_so() -> None:
+@pytest.mark.parametrize(
+    ("currency", "amount", "field", "says"),
+    [
+        ("XYZ", 1050, "currency", "not an ISO 4217 code"),
+        ("CHW", 1050, "currency", "does not charge in it"),
+        ("KWD", 1051, "amount", "1050 or 1060"),
+        ("ISK", 1050, "amount", "1000 or 1100"),
+        ("UGX", 99, "amount", "send 100"),
+        ("EUR", 0, "amount", "greater than 0"),
+    ],
+)
+@pytest.mark.parametrize("kind", [{}, {"payment_type": "RECC", "recurring": {"interval": "month"}}])
+async def test_money_that_cannot_be_charged_says_what_can(
+    currency: str, amount: int, field: str, says: str, kind: dict[str, Any]
+) -> None:
     world = World()
 
-    answer = await world.post(payment_type="RECC")
+    answer = await world.post(currency=currency, amount=amount, **kind)
 
-    assert answer.json()["type"] == "urn:payonce:problem:not_offered"
-    assert "not offered yet" in answer.json()["detail"]
+    check_problem(answer, 422, field)
+    assert says in answer.json()["detail"]
+    assert world.producer.records == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "says"),
+    [
+        ({"payment_type": "RECC"}, "recurring", "is needed for payment_type RECC"),
+        ({"recurring": {"interval": "month"}}, "recurring", "belongs to payment_type RECC"),
+        ({"payment_type": "RECC", "recurring": {}}, "recurring.interval", "required"),
+        ({"payment_type": "RECC", "recurring": {"interval": "fortnight"}}, "recurring.interval", "'month'"),
+        (monthly(interval_count=0), "recurring.interval_count", "greater than or equal to 1"),
+        (monthly(interval_count=37), "recurring.interval_count", "at most 36 for interval month"),
+        (monthly(interval="year", interval_count=4), "recurring.interval_count", "at most 3 for interval year"),
+        (monthly(interval="week", interval_count=157), "recurring.interval_count", "at most 156"),
+        (monthly(interval="day", interval_count=1096), "recurring.interval_count", "less than or equal to 1095"),
+        (monthly(interval_count="2"), "recurring.interval_count", "valid integer"),
+        (monthly(trial_days=0), "recurring.trial_days", "greater than or equal to 1"),
+        (monthly(trial_days=731), "recurring.trial_days", "less than or equal to 730"),
+        (monthly(anchor=1), "recurring.anchor", "not permitted"),
+    ],
+)
+async def test_a_subscription_that_cannot_be_billed_so_names_what_is_wrong(
+    body: dict[str, Any], field: str, says: str
+) -> None:
+    world = World()
+
+    answer = await world.post(**body)
+
+    check_problem(answer, 422, field)
+    assert says in answer.json()["detail"]
+    assert world.producer.records == []
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9000/back", "HTTPS://SHOP.example:443/Back?a=1&b=&a=2#top"])

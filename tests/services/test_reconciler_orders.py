@@ -37,7 +37,9 @@ class World:
         """A new process that holds the lock."""
         store = FakeReconcilerStore(self.tables)
         self.tables.holder = store
-        return OverdueOrders(store, self.log, LoopClock(), rules=due_rules({}), limit=self.limit, api_version="v")
+        return OverdueOrders(
+            store, self.log, LoopClock(), rules=due_rules({}), limit=self.limit, api_version="2026-10-28.endive"
+        )
 
     def asked(self) -> list[RefreshPayment]:
         messages = [decode(as_read(record)) for record in self.log.records]

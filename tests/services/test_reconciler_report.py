@@ -141,7 +141,7 @@ def test_only_with_fix_is_a_drifted_order_sent_to_be_read_again(fix: bool) -> No
     other = replace(stored(*PAID), order_id="ord_" + "b" * 26, session_ids=())
     psp = FakePsp(objects={"cs_1": PAID[0], "pi_1": PAID[1]})
     log = SteppedLog()
-    report = Report(psp, Orders([stored(session()), other]), log, LoopClock(), "v")
+    report = Report(psp, Orders([stored(session()), other]), log, LoopClock(), "2026-10-28.endive")
 
     found = simulated(findings(report, fix=fix))
 

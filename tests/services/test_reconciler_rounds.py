@@ -19,7 +19,7 @@ from tests.fakes.reconciler import FakePsp, FakeReconcilerStore, OrderState, Rec
 
 NOW = int(START)
 ORDER = "ord_" + "a" * 26
-POLICY = Policy(calls_per_second=2, interval_seconds=60, grace_seconds=60, api_version="v")
+POLICY = Policy(calls_per_second=2, interval_seconds=60, grace_seconds=60, api_version="2026-10-28.endive")
 
 
 @dataclass

@@ -115,7 +115,7 @@ class World:
     def process(self, limit: int = 25) -> WaitingEvents:
         store = FakeReconcilerStore(self.tables)
         self.tables.holder = store
-        return WaitingEvents(self.psp, store, self.log, LoopClock(), api_version="v", limit=limit)
+        return WaitingEvents(self.psp, store, self.log, LoopClock(), api_version="2026-10-28.endive", limit=limit)
 
     def asked(self) -> list[RefreshPayment]:
         messages = [decode(as_read(record)) for record in self.log.records]

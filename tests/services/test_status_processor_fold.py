@@ -243,8 +243,9 @@ async def test_a_live_event_on_a_test_system_becomes_a_dead_letter() -> None:
 async def test_poison_is_found_among_good_ones() -> None:
     """The database refuses the whole batch; only the record that it cannot store is set aside."""
     bench = FoldOnFakes()
+    bench.store.unstorable = "larger than a column"
     lives = [Life(n) for n in range(20)]
-    batch = [life.register("NUL \x00 here" if life.n == 13 else None) for life in lives]
+    batch = [life.register("larger than a column" if life.n == 13 else None) for life in lives]
 
     await bench.run(*batch)
 

@@ -75,7 +75,11 @@ def what_is_same(workers: Workers) -> list[tuple[object, ...]]:
     columns = (
         "order_id, facts::text, payment_order_status, flags, amount_paid, psp_token, hosted_page_url, page_expires_at"
     )
-    return [tuple(row) for row in workers.rows(f"SELECT {columns} FROM payment_order ORDER BY order_id")]  # noqa: S608
+    money = "order_id, psp_id, kind, payment, amount, currency, state, psp_status, occurred_at"
+    return [
+        *(tuple(row) for row in workers.rows(f"SELECT {columns} FROM payment_order ORDER BY order_id")),  # noqa: S608
+        *(tuple(row) for row in workers.rows(f"SELECT {money} FROM payment_movement ORDER BY 1, 2, 3")),  # noqa: S608
+    ]
 
 
 def versions(workers: Workers) -> dict[str, int]:
@@ -99,17 +103,25 @@ def test_the_topics_give_the_same_rows(workers: Workers, lives: list[Life]) -> N
 def test_damage_is_shown_and_replaced_and_announced(workers: Workers, lives: list[Life]) -> None:
     """A changed, a lost and an invented row, lost PSP ids: all as before, versions higher, only the public told."""
     true, announced = what_is_same(workers), versions(workers)
-    changed, hidden, lost, kept = (life.order_id for life in lives[:4])
+    changed, hidden, lost, kept, robbed = (life.order_id for life in lives[:5])
     workers.execute("UPDATE payment_order SET payment_order_status = 'paid' WHERE order_id = :id", id=changed)
     workers.execute("UPDATE payment_order SET psp_token = 'cs_wrong' WHERE order_id = :id", id=hidden)
     workers.execute("DELETE FROM payment_order WHERE order_id = :id", id=lost)
     workers.execute("DELETE FROM psp_reference WHERE order_id = :id", id=kept)
     workers.execute("DELETE FROM payment_event WHERE order_id = :id", id=kept)
     workers.execute("INSERT INTO payment_order (order_id) VALUES ('ord_invented')")
+    workers.execute("DELETE FROM payment_movement WHERE order_id = :id AND kind = 'dispute'", id=robbed)
+    workers.execute(
+        "UPDATE payment_movement SET amount = amount + 1 WHERE order_id = :id AND kind = 'charge'", id=robbed
+    )
+    invented = "INSERT INTO payment_invoice (order_id, invoice_id, status, period_end, amount_paid, attempts) VALUES "
+    workers.execute(
+        f"{invented} ('ord_none', 'in_1', 'paid', now(), 5, 1), (:id, 'in_2', 'open', now(), 5, 1)", id=robbed
+    )
 
     shown = payonce(workers, "rebuild")
     assert shown.returncode == 1, shown.stdout + shown.stderr
-    for each in (changed, hidden, lost, "ord_invented", "cs_wrong"):
+    for each in (changed, hidden, lost, robbed, "movements", "invoices", "ord_invented", "cs_wrong"):
         assert each in shown.stdout
     assert what_is_same(workers) != true
 
@@ -117,6 +129,7 @@ def test_damage_is_shown_and_replaced_and_announced(workers: Workers, lives: lis
 
     assert replaced.returncode == 0, replaced.stdout + replaced.stderr
     assert what_is_same(workers) == true
+    assert workers.rows("SELECT count(*) FROM payment_invoice")[0][0] == 0
     now = versions(workers)
     told = {row[0]: orjson.loads(bytes(row[1])) for row in workers.rows("SELECT order_id, body FROM outbox")}
     assert told.keys() == {changed, lost}
@@ -148,22 +161,28 @@ def test_it_compares_while_the_worker_goes_on_but_does_not_replace(workers: Work
 
 
 def test_after_a_change_of_rules_only_what_changes_is_written(workers: Workers, lives: list[Life]) -> None:
-    """The rows of older rules are played by an UPDATE: the facts are right, what was made of them is not."""
+    """The rows of older rules are played by an UPDATE: the facts are right, what was made of them is not.
+
+    So is a database whose orders are older than the tables of movements: they are filled, and nobody is told of it.
+    """
     workers.execute("DELETE FROM outbox")
     before, announced = what_is_same(workers), versions(workers)
     old = [life.order_id for life in lives[:10]]
     workers.execute("UPDATE payment_order SET payment_order_status = 'paid' WHERE order_id = ANY(:ids)", ids=old)
     workers.execute("UPDATE payment_order SET psp_token = NULL WHERE order_id = :id", id=lives[10].order_id)
+    older = [life.order_id for life in lives[11:15]]
+    workers.execute("DELETE FROM payment_movement WHERE order_id = ANY(:ids)", ids=older)
     url = workers.engine.url.render_as_string(hide_password=False)
 
     dry = payonce(workers, "recompute", "--dry-run")
-    assert "11 would change" in dry.stdout, dry.stdout + dry.stderr
+    assert "15 would change" in dry.stdout, dry.stdout + dry.stderr
     assert "paid -> disputed" in dry.stdout
     assert versions(workers) == announced
     with closing(PostgresFoldStore(Database(url, application_name="test"))) as store:
         result = asyncio.run(recompute(store, page=7))
 
-    assert (result.changed, result.announced) == (11, 10)
+    assert (result.changed, result.announced) == (15, 10)
+    assert result.by_column["movements"] == len(older)
     assert what_is_same(workers) == before
     now = versions(workers)
     assert {each for each in announced if now[each] != announced[each]} == set(old)

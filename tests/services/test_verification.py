@@ -17,11 +17,11 @@ import pytest
 
 from payonce.ports import OutgoingRecord
 from payonce.verification import Report, verify
+from tests.services.planted_violations import KEPT, PLANTED, WEBHOOKS_FOLDED
 from tests.services.status_processor_records import COMMANDS, Life
 from tests.services.status_processor_workers import Workers
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(280)]
-
 _first = itertools.count(int(time.time()) % 10**8 * 1_000 + 7 * 10**11, 10_000)
 COUNT = 20
 
@@ -67,88 +67,6 @@ def table(bootstrap: str, database_url: str, tmp_path_factory: pytest.TempPathFa
 def clean(table: Table) -> dict[str, int]:
     """What is found before anything is planted."""
     return table.violations()
-
-
-ROW = "every row is what its facts amount to"
-NEWEST = "the newest announcement is the row, or the row's is in the outbox"
-WEBHOOKS_FOLDED = "payments.webhooks: folded, waiting, foreign or a dead letter"
-TOKENS_FOLDED = "payments.tokens: folded, waiting, foreign or a dead letter"
-COMMANDS_FOLDED = "payments.commands: folded, waiting, foreign or a dead letter"
-PLANTED: dict[str, tuple[str, dict[str, int]]] = {
-    "a status that does not follow": (
-        "UPDATE payment_order SET payment_order_status = 'paid' WHERE order_id = :id",
-        {ROW: 1, NEWEST: 1},
-    ),
-    "a column that nobody announces": ("UPDATE payment_order SET psp_token = 'cs_x' WHERE order_id = :id", {ROW: 1}),
-    "facts that are lost": (
-        "UPDATE payment_order SET facts = '{}' WHERE order_id = :id",
-        {ROW: 1, COMMANDS_FOLDED: 1, TOKENS_FOLDED: 1, WEBHOOKS_FOLDED: 4},
-    ),
-    "a payment that is lost": (
-        "UPDATE payment_order SET facts = facts - 'payments' WHERE order_id = :id",
-        {ROW: 1, WEBHOOKS_FOLDED: 2},
-    ),
-    "a row that is lost": (
-        "DELETE FROM payment_order WHERE order_id = :id",
-        {
-            NEWEST: 1,
-            COMMANDS_FOLDED: 1,
-            TOKENS_FOLDED: 1,
-            WEBHOOKS_FOLDED: 4,
-            "every PSP id belongs to an order": 5,
-            "every event in the timeline belongs to an order": 6,
-        },
-    ),
-    "PSP ids that are lost": (
-        "DELETE FROM psp_reference WHERE order_id = :id",
-        {TOKENS_FOLDED: 1, WEBHOOKS_FOLDED: 4},
-    ),
-    "a version that went back": ("UPDATE payment_order SET version = version - 1 WHERE order_id = :id", {NEWEST: 1}),
-    "a version that nobody was told": (
-        "UPDATE payment_order SET version = version + 1 WHERE order_id = :id",
-        {NEWEST: 1},
-    ),
-    "an order that nobody commanded": (
-        "INSERT INTO payment_order (order_id) VALUES ('x' || :id)",
-        {"every order has its command": 1, ROW: 1},
-    ),
-    "an order that nobody was told of": (
-        """
-        INSERT INTO payment_order SELECT (jsonb_populate_record(o, jsonb_build_object('order_id', 'x' || :id))).*
-        FROM payment_order AS o WHERE order_id = :id
-        """,
-        {"every order with terms was announced": 1},
-    ),
-    "an announcement that waits": (
-        "INSERT INTO outbox (order_id, body) VALUES (:id, '')",
-        {"announcements do not wait": 1},
-    ),
-    "a position beyond the end": (
-        """
-        UPDATE fold_position SET next_offset = next_offset + 1000000
-        WHERE (topic, partition) = (SELECT topic, partition FROM fold_position ORDER BY 1, 2 LIMIT 1) AND :id <> ''
-        """,
-        {"positions lie within the log": 1},
-    ),
-    "a ledger row of no order": (
-        """
-        INSERT INTO psp_registration (order_id, attempt, body_hash, command_id, idempotency_key, api_version, request,
-            first_try_at, last_try_at, expires_at, state)
-        VALUES ('x' || :id, 1, '', '', '', '', '{}', 0, 0, 0, 'calling')
-        """,
-        {"every attempt in the ledger belongs to an order": 1},
-    ),
-    "two attempts that can be paid": (
-        """
-        DROP INDEX psp_registration_one_holder;
-        INSERT INTO psp_registration (order_id, attempt, body_hash, command_id, idempotency_key, api_version, request,
-            first_try_at, last_try_at, expires_at, state)
-        SELECT :id, n, '', '', '', '', '{}', 0, 0, 0, 'calling' FROM generate_series(1, 2) AS n
-        """,
-        {"at most one attempt of an order can be paid": 1},
-    ),
-}
-KEPT = ("payment_order", "psp_reference", "outbox", "fold_position", "psp_registration")
 
 
 @pytest.mark.parametrize("name", PLANTED)

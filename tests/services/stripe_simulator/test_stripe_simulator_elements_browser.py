@@ -159,6 +159,16 @@ def test_the_bank_asks_over_the_shops_page(client: stripe.StripeClient, shop: Sh
     assert client.v1.checkout.sessions.retrieve(session_id).status == ("complete" if passes else "open")
 
 
+def test_the_frame_is_as_high_as_its_fields(client: stripe.StripeClient, shop: Shop, page: Page) -> None:
+    opened(client, shop, page)
+    frame = page.locator('iframe[title="Secure card payment input frame"]')
+    fields = frame.content_frame.locator("body")
+    needed = fields.evaluate("body => Math.ceil(body.getBoundingClientRect().height)")
+
+    expect(frame).to_have_css("height", f"{needed}px")
+    assert 100 < needed < 256, "its first height, 16 rem, is a guess that it must not keep"
+
+
 def test_an_unknown_secret_is_told_by_load_actions(shop: Shop, page: Page) -> None:
     page.goto(f"{shop.url}/?secret=cs_test_none_secret_x")
 

@@ -194,7 +194,12 @@ def test_the_bank_asks_on_its_own_page(
 
 
 @pytest.mark.parametrize(
-    ("iban", "status"), [("DE89 3704 0044 0532 0130 00", "paid"), ("DE62370400440532013001", "unpaid")]
+    ("iban", "status"),
+    [
+        ("DE89 3704 0044 0532 0130 00", "paid"),
+        ("DE62370400440532013001", "unpaid"),
+        ("DE78370400440532013004", "unpaid"),
+    ],
 )
 def test_a_delayed_debit_sends_the_customer_back_before_the_money(
     shared_simulator: SimulatorServer, shared_client: stripe.StripeClient, browser: httpx.Client, iban: str, status: str

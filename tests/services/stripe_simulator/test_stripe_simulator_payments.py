@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 import stripe
 
@@ -102,6 +103,24 @@ def test_a_delayed_debit_is_settled_by_the_clock(
     assert (session.status, session.payment_status) == ("complete", "paid" if succeed else "unpaid")
     intent = client.v1.payment_intents.retrieve(pending["payment_intent"])
     assert intent.status == ("succeeded" if succeed else "requires_payment_method")
+
+
+@pytest.mark.parametrize(("account", "failed_after"), [("DE62370400440532013001", 3), ("DE78370400440532013004", 2)])
+def test_a_debit_fails_when_its_account_says_so(
+    simulator: SimulatorServer, client: stripe.StripeClient, account: str, failed_after: int
+) -> None:
+    """One account is as quick as debits are set to be, the other takes two days whatever is set."""
+    session = client.v1.checkout.sessions.create(order())
+    page = httpx.get(str(session.url)).text
+    confirmation = page.partition('name="confirmation" value="')[2].partition('"')[0]
+    typed = {"method": "sepa_debit", "email": "jenny@example.com", "account": account}
+    httpx.post(str(session.url), data={**typed, "confirmation": confirmation})
+    days = []
+    for _ in range(4):
+        simulator.control.advance_clock(DAY)
+        days.append("checkout.session.async_payment_failed" in event_types(client))
+
+    assert days.index(True) + 1 == failed_after
 
 
 def test_a_delayed_debit_settled_by_hand_is_not_settled_again(

@@ -1,125 +1,22 @@
-"""Indexing, replaying, anchoring and settling: crashes, outages and repetitions lose nothing and double nothing."""
+"""Replaying, anchoring and settling: crashes, cancellations and repetitions lose nothing and double nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from payonce.domain.commands import RegisterPayment
-from payonce.ports import PublishFailed, Record, StoreUnavailable, TopicPartition
+from payonce.ports import PublishFailed, Record
 from payonce.ports.ops import LedgerView, Replay, TimelineLine
-from services.ops_console.indexer import Indexer
 from services.ops_console.letters import letter_of
 from tests.fakes.dead_letters import letter_record, original
 from tests.fakes.ops_console import Console
-from tests.fakes.ops_store import MemoryOpsStore
-from tests.fakes.registrations import register
-from tests.fakes.virtual_clock import START, VirtualClock
+from tests.fakes.refused_registrations import command, letters
+from tests.fakes.virtual_clock import START
 
-PLACE = TopicPartition("payments.commands.dlt", 1)
 NOW = datetime.fromtimestamp(START, UTC)
-
-
-class Member:
-    """The group, as the indexer sees it."""
-
-    def __init__(self) -> None:
-        self.opened: dict[TopicPartition, int | None] = {}
-        self.committed: dict[TopicPartition, int] = {}
-        self.paused: frozenset[TopicPartition] = frozenset()
-
-    def open(self, partition: TopicPartition, offset: int | None) -> None:
-        self.opened[partition] = offset
-
-    def pause(self, partitions: frozenset[TopicPartition]) -> None:
-        self.paused = partitions
-
-    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        self.committed.update(offsets)
-
-
-def command(reference: str) -> RegisterPayment:
-    """A registration that is fresh when a test begins, and long past 30 hours later."""
-    return register(reference, issued_at=int(START), life_seconds=20 * 3600)
-
-
-def letters(count: int, *, first: int = 0) -> list[Record]:
-    return [
-        letter_record(original(command(f"A-{number}"), offset=number), offset=number)
-        for number in range(first, first + count)
-    ]
-
-
-def reading(store: MemoryOpsStore) -> tuple[Indexer, Member]:
-    indexer, member = Indexer(store, VirtualClock()), Member()
-    indexer.attach(member)
-    indexer.assigned({PLACE: None})
-    return indexer, member
-
-
-async def drain(indexer: Indexer) -> None:
-    while await indexer.run_once():
-        pass
-
-
-async def test_offsets_are_committed_only_once_the_rows_are_in_the_database() -> None:
-    store = MemoryOpsStore()
-    indexer, member = reading(store)
-    await indexer.run_once()
-    indexer.received(letters(3))
-    store.is_away = True
-
-    with pytest.raises(StoreUnavailable):
-        await indexer.run_once()
-    assert (member.committed, indexer.waiting) == ({}, 3)
-
-    store.is_away = False
-    await drain(indexer)
-    assert (len(store.tables.letters), member.committed) == (3, {PLACE: 3})
-
-
-async def test_a_partition_is_read_from_where_the_database_stands_whatever_the_group_says() -> None:
-    """A database restored from a backup is filled up again."""
-    store = MemoryOpsStore()
-    store.tables.positions[PLACE] = 40
-    indexer, member = Indexer(store, VirtualClock()), Member()
-    indexer.attach(member)
-    indexer.assigned({PLACE: 90})
-
-    await indexer.run_once()
-
-    assert member.opened == {PLACE: 40}
-
-
-async def test_records_of_a_partition_that_was_taken_away_are_dropped() -> None:
-    store = MemoryOpsStore()
-    indexer, member = reading(store)
-    await drain(indexer)
-    indexer.received(letters(2))
-    await drain(indexer)
-    indexer.received(letters(2, first=2))
-
-    done = await indexer.revoked([PLACE])
-    await drain(indexer)
-
-    assert (done, len(store.tables.letters), member.committed) == ({PLACE: 2}, 2, {PLACE: 2})
-
-
-async def test_reading_ahead_of_the_database_has_an_end() -> None:
-    indexer, member = reading(MemoryOpsStore())
-    await drain(indexer)
-
-    indexer.received([replace(letters(1)[0], offset=number) for number in range(2_500)])
-    paused = member.paused
-    await drain(indexer)
-
-    assert (paused, member.paused) == (frozenset({PLACE}), frozenset())
-
-
-# ----------------------------------------------------------------------------------------- replaying
 
 
 def started(console: Console, records: Sequence[Record]) -> list[str]:
@@ -212,9 +109,6 @@ async def test_only_the_process_that_leads_replays() -> None:
 
     assert not await console.chores.run_once()
     assert console.log.published == []
-
-
-# ------------------------------------------------------------------------------ anchoring and settling
 
 
 async def test_a_crash_between_topic_and_table_repeats_an_entry_and_loses_none() -> None:

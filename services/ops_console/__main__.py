@@ -25,6 +25,7 @@ from payonce.adapters.kafka.producer import KafkaProducer
 from payonce.adapters.kafka.topics import BrokersAway, missing_topics
 from payonce.adapters.ops_store import PostgresOpsStore
 from payonce.catalog import topics_read_by, topics_written_by
+from payonce.ports import PositionMoved
 from payonce.settings import OpsConsoleSettings, listed
 from payonce.telemetry import configure_logging, operators_file_broken
 from payonce.watched_file import BadFile, WatchedFile
@@ -65,6 +66,9 @@ def main() -> int:
     except ConsumerEnded:
         log.exception("cannot_go_on")
         return Exit.KAFKA_LOST
+    except PositionMoved as error:
+        log.error("database_restored", detail=str(error))  # noqa: TRY400  (it says all, and a restart cures it)
+        return Exit.RESTORED
 
 
 async def serve(settings: OpsConsoleSettings) -> int:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from payonce.problem_documents import Problem, documented
 from services.ops_console import letters_api, problems, replays_api
 from services.ops_console.dependencies import Dependencies
 
@@ -42,12 +43,12 @@ def create_api(dependencies: Dependencies, lifespan: Lifespan | None = None) -> 
         """Say that the process runs."""
         return {"status": "alive"}
 
-    @api.get("/readyz", tags=["operation"], responses=problems.documented(503))
+    @api.get("/readyz", tags=["operation"], responses=documented(503))
     async def ready() -> Response:
         """Say whether dead letters are being read and can be shown."""
         await dependencies.store.run(lambda tx: tx.positions())
         if not dependencies.is_reading():
-            return problems.problem(503, "not_reading", "the dead-letter topics are not being read")
+            raise Problem(503, "not_reading", "the dead-letter topics are not being read")
         return Response('{"status":"ready"}', media_type="application/json")
 
     @api.get("/metrics", tags=["operation"], response_class=Response)
@@ -79,7 +80,8 @@ class BoundedBody:
             if len(body) > self._limit:
                 detail = f"the body is larger than {self._limit} bytes"
                 headers = {"Connection": "close"}
-                await problems.problem(413, "body_too_large", detail, headers=headers)(scope, receive, send)
+                answer = Problem(413, "body_too_large", detail, headers=headers).response()
+                await answer(scope, receive, send)
                 return
             if not message.get("more_body", False):
                 break

@@ -21,8 +21,19 @@ from payonce.ports.ops import Letter
 from services.ops_console.letters import original_headers
 from services.ops_console.refusals import Refused
 
-#: A name that contains one of these says how much, in what, whether it is paid, or whose money it is.
-_MONEY_WORDS = ("amount", "currency", "total", "paid", "payment_status", "order_id", "client_id", "refund_reference")
+#: A name that contains one of these says how much, in what, how often, whether it is paid, or whose money it is.
+_MONEY_WORDS = (
+    "amount",
+    "currency",
+    "total",
+    "interval",
+    "trial",
+    "paid",
+    "payment_status",
+    "order_id",
+    "client_id",
+    "refund_reference",
+)
 _MOST_DIFFERENCES = 200
 
 
@@ -53,7 +64,12 @@ class Draft:
     @property
     def is_money(self) -> bool:
         """Whether a second person has to look at it: also when the original cannot be read and so proves nothing."""
-        return any(_concerns_money(difference.path) for difference in self.differences)
+        return any(concerns_money(difference) for difference in self.differences)
+
+
+def concerns_money(difference: Difference) -> bool:
+    """Return whether what differs says how much is paid, how often, in what, or whose it is. Pure."""
+    return _is_of_money(difference.path)
 
 
 def content_hash(key: bytes | None, kind: str | None, value: bytes | None) -> str:
@@ -159,9 +175,13 @@ def _differences(before: bytes | None, after: bytes | None) -> Iterator[Differen
         path for path in {**left, **right} if left.get(path) != right.get(path) or (path in left) != (path in right)
     ]
     # Money first: what is cut off must never be what needs a second look.
-    ordered = sorted(changed, key=lambda path: (not _concerns_money(path), path))
+    ordered = sorted(changed, key=lambda path: (not _is_of_money(path), path))
     for path in ordered[:_MOST_DIFFERENCES]:
         yield Difference(path, left.get(path), right.get(path))
+
+
+def _is_of_money(path: str) -> bool:
+    return any(word in part.lower() for part in path.split(".") for word in _MONEY_WORDS)
 
 
 def _leaves(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -175,10 +195,6 @@ def _leaves(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             waiting += [(f"{where}.{index}" if where else str(index), child) for index, child in enumerate(node)]
         elif where:
             yield where, node
-
-
-def _concerns_money(path: str) -> bool:
-    return any(word in part.lower() for part in path.split(".") for word in _MONEY_WORDS)
 
 
 def _json(value: bytes | None) -> Any:

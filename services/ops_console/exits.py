@@ -12,6 +12,7 @@ class Exit(IntEnum):
     BUG = 1  # an exception nobody named
     MISCONFIGURED = 64  # a topic, a file or a setting is missing: a person must act
     KAFKA_LOST = 65  # fenced, unauthorised or otherwise thrown out of the group for good
+    RESTORED = 66  # PostgreSQL does not remember what this process indexed: the next one begins where it stands
 
 
 class Misconfigured(Exception):

@@ -1,7 +1,8 @@
 """Reads every dead-letter topic into PostgreSQL. It may start late or be down for weeks: the letters wait in Kafka.
 
 Where to read on stands in PostgreSQL beside the rows; the group's offsets follow it, never the other way round, so a
-database restored from a backup is filled up again from where it stands.
+database restored from a backup is filled up again from where it stands: the process that finds its rows gone ends, and
+its successor begins there.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import structlog
 
 from payonce import telemetry
-from payonce.ports import Clock, Record, StoreUnavailable, TopicPartition
+from payonce.ports import Clock, PositionMoved, Record, StoreUnavailable, TopicPartition
 from payonce.ports.ops import OpsStore, OpsTransaction
 from payonce.subscription import GroupMember
 from services.ops_console.letters import letter_of, merged
@@ -22,6 +24,8 @@ _BATCH = 200
 #: Read ahead of the database at most; then the partitions are paused.
 _MOST_WAITING = 2_000
 _PAUSE_SECONDS = 1.0
+#: So often the database is looked at while no letter comes: nothing else would show that it was restored.
+_LOOK_SECONDS = 30.0
 log = structlog.get_logger()
 
 
@@ -32,8 +36,8 @@ class Indexer:
         self._store = store
         self._clock = clock
         self._member: GroupMember | None = None
-        self._new: set[TopicPartition] = set()
-        self._open: set[TopicPartition] = set()
+        self._new: dict[TopicPartition, int | None] = {}  # with the group's committed offsets
+        self._open: dict[TopicPartition, int] = {}  # where the rows stood when this process last read or wrote it
         self._done: dict[TopicPartition, int] = {}
         self._waiting: deque[Record] = deque()
         self._woken = asyncio.Event()
@@ -48,7 +52,7 @@ class Indexer:
         self._member = member
 
     def assigned(self, committed: Mapping[TopicPartition, int | None]) -> None:
-        self._new |= committed.keys()
+        self._new.update(committed)
         self._woken.set()
 
     def received(self, records: Sequence[Record]) -> None:
@@ -65,37 +69,64 @@ class Indexer:
         self._forget(partitions)
 
     async def run(self) -> None:
-        """Index what comes, for ever; while PostgreSQL is away, wait."""
+        """Index what comes, for ever; while PostgreSQL is away, wait. Raises PositionMoved."""
         while True:
             try:
-                worked = await self.run_once()
+                if not await self.run_once() and not await self._is_woken():
+                    await self.check()
             except StoreUnavailable as error:
                 log.warning("indexing_waits", error=str(error))
                 await self._clock.sleep(_PAUSE_SECONDS)
-                continue
-            if not worked:
-                await self._woken.wait()
-                self._woken.clear()
+
+    async def check(self) -> None:
+        """Notice a restored database where nothing arrives. Raises PositionMoved or StoreUnavailable."""
+        self._compare(await self._store.run(lambda tx: tx.positions()))
 
     async def run_once(self) -> bool:
-        """Open new partitions, or index one batch; return whether there was anything. Raises StoreUnavailable."""
+        """Open new partitions, or index one batch; return whether there was anything.
+
+        Raises StoreUnavailable: do it again; PositionMoved: the database was restored, so this process must end.
+        """
         if self._new:
             await self._open_new()
             return True
         batch = [self._waiting[index] for index in range(min(_BATCH, len(self._waiting)))]
         if not batch:
             return False
-        await self._store.run(lambda tx: index(tx, batch))
+        await self._store.run(lambda tx: self._index(tx, batch))
         self._finished(batch)
         return True
+
+    async def _is_woken(self) -> bool:
+        """Wait until there may be work, or until it is time to look at the database; return which."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._woken.wait()
+        is_woken = self._woken.is_set()
+        self._woken.clear()
+        return is_woken
+
+    def _index(self, tx: OpsTransaction, batch: Sequence[Record]) -> None:
+        self._compare(tx.positions())
+        index(tx, batch)
+
+    def _compare(self, stored: Mapping[TopicPartition, int]) -> None:
+        behind = [place for place, offset in self._open.items() if stored.get(place, 0) < offset]
+        if behind:
+            raise PositionMoved(
+                f"{behind[0].topic}/{behind[0].partition}: its letters are not in the database any more"
+            )
 
     async def _open_new(self) -> None:
         assert self._member is not None, "attached before it is started"
         positions = await self._store.run(lambda tx: tx.positions())
-        for place in sorted(self._new):
-            self._open.add(place)
-            self._member.open(place, positions.get(place, 0))
+        for place, committed in sorted(self._new.items()):
+            self._open[place] = position = positions.get(place, 0)
+            self._member.open(place, position)
+            if position > (committed or 0):  # whoever indexed it was gone before it could say so
+                self._done[place] = position
         self._new.clear()
+        self._member.commit({place: self._done[place] for place in self._open if place in self._done})
 
     def _finished(self, batch: Sequence[Record]) -> None:
         """Drop what is in the database from the queue, as far as a rebalance has not dropped it already."""
@@ -104,6 +135,8 @@ class Indexer:
         self._waiting = deque(record for record in self._waiting if id(record) not in ids)
         done = {place: at for place, at in _next_offsets(batch).items() if place in self._open}
         self._done |= done
+        for place, at in done.items():
+            self._open[place] = max(at, self._open[place])
         self._member.commit(done)
         self._hold_back()
         for record in batch:
@@ -111,9 +144,9 @@ class Indexer:
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         gone = set(partitions)
-        self._new -= gone
-        self._open -= gone
         for place in gone:
+            self._new.pop(place, None)
+            self._open.pop(place, None)
             self._done.pop(place, None)
         self._waiting = deque(record for record in self._waiting if record.topic_partition not in gone)
 

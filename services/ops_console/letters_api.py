@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from payonce.ports.ops import Letter, LetterFilter, LetterState, OpsTransaction
+from payonce.problem_documents import documented
 from services.ops_console import deeds, showing
 from services.ops_console.access import Acting, Approving, Viewer
 from services.ops_console.amending import Rules
@@ -26,7 +27,6 @@ from services.ops_console.payloads import (
     Name,
     WhyRequest,
 )
-from services.ops_console.problems import documented
 from services.ops_console.refusals import Refused, unknown_letter
 
 _TIMELINE_LINES = 100

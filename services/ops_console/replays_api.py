@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from payonce.ports.ops import OpsTransaction, Replay
+from payonce.problem_documents import documented
 from services.ops_console import selecting, showing
 from services.ops_console.access import Acting, Viewer
 from services.ops_console.deeds import Deed
 from services.ops_console.dependencies import Dependencies, Parts
 from services.ops_console.letters_api import wanted_letters
 from services.ops_console.payloads import Name, ReplayPreview, ReplayRequest, ReplayStatus, WhyRequest
-from services.ops_console.problems import documented
 from services.ops_console.selecting import Preview, Selection
 
 _SKIPPED_SHOWN = 50

@@ -7,7 +7,7 @@ waits there while another transaction holds it. What it reads after that is what
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -42,10 +42,10 @@ class Database:
         self.tables: Rows = {}
         self.sequences: dict[str, int] = {}
         self.is_up = True
-        self.was_restored = False
         self.flaky = 0.0  # the probability that a statement fails
         self.doubtful = 0.0  # the probability that a commit's answer is lost
         self.commits = 0
+        self.watchers: list[Callable[[Mapping[tuple[str, Any], Any]], object]] = []  # see each commit before it is done
         self._network = network
         self._rng = rng
         self._epoch = epoch
@@ -166,7 +166,6 @@ class Database:
     def restore(self, backup: tuple[Rows, dict[str, int]]) -> None:
         """Put a backup in the place of what is there."""
         self.stop()
-        self.was_restored = True
         tables, sequences = backup
         self.tables = {name: dict(rows) for name, rows in tables.items()}
         self.sequences = dict(sequences)
@@ -231,6 +230,8 @@ class Database:
     def _commit(self, transaction: Transaction) -> None:
         if transaction.broken is not None:
             raise StoreUnavailable(transaction.broken)
+        for watch in self.watchers:
+            watch(transaction.writes)
         for (table, key), row in transaction.writes.items():
             rows = self.tables.setdefault(table, {})
             if row is None:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import orjson
 
 from payonce.adapters.fold_store import PUBLIC_COLUMNS
+from payonce.domain.invoices import Invoice
+from payonce.domain.movements import Movement
 from payonce.ports import (
     OrderChange,
     OutboxRow,
@@ -26,12 +28,19 @@ from tests.simulation.scheduler import Incarnation
 T = TypeVar("T")
 
 ORDERS, REFERENCES, PARKED, TIMELINE = "payment_order", "psp_reference", "unresolved_event", "payment_event"
+UPDATED_AT = "payment_order.updated_at"
 PARKED_SINCE, FOREIGN = "unresolved_event.waiting_since", "foreign_reference"
+MOVEMENTS, INVOICES = "payment_movement", "payment_invoice"
 FOLD_POSITIONS, OUTBOX = "fold_position", "outbox"
 _SWEEP_LOCK = ("advisory", "sweep")
 #: What jsonb refuses, as a text that garbage may contain.
 UNSTORABLE = b"\\u0000"
 _NEW_ORDER: tuple[bytes, Mapping[str, Any], int] = (b"{}", dict.fromkeys(PUBLIC_COLUMNS), 0)
+
+
+def money_key(row: Movement | Invoice) -> tuple[str, ...]:
+    """Return what names a row of MOVEMENTS or INVOICES within its order."""
+    return (row.psp_id, row.kind) if isinstance(row, Movement) else (row.invoice_id,)
 
 
 class SimulatedFoldStore:
@@ -114,6 +123,12 @@ class SimulatedFoldTransaction:
     async def save(self, changes: Sequence[OrderChange], references: Mapping[str, Reference]) -> None:
         ordered = sorted(changes, key=lambda each: each.order_id)
         await self._run(lambda transaction: self._save_orders(transaction, ordered))
+        movements = {change.order_id: change.movements for change in ordered if change.movements is not None}
+        if movements:
+            await self._run(lambda transaction: self._save_money(transaction, MOVEMENTS, movements))
+        invoices = {change.order_id: change.invoices for change in ordered if change.invoices is not None}
+        if invoices:
+            await self._run(lambda transaction: self._save_money(transaction, INVOICES, invoices))
         if references:
             await self._run(lambda transaction: self._save_references(transaction, references))
         if any(change.announcement is not None for change in changes):
@@ -126,6 +141,18 @@ class SimulatedFoldTransaction:
             if UNSTORABLE in facts:
                 raise StoreRejected("22P05: unsupported Unicode escape sequence")
             transaction.writes[ORDERS, change.order_id] = (facts, dict(change.columns), change.version)
+            transaction.writes[UPDATED_AT, change.order_id] = self._database.clock_ms()
+
+    def _save_money(
+        self, transaction: Transaction, table: str, rows: Mapping[str, Sequence[Movement] | Sequence[Invoice]]
+    ) -> Statement[None]:
+        """Make these the rows of their orders: (order, its own key) -> row. Those that are no more among them go."""
+        wanted = {(order_id, money_key(row)): row for order_id in rows for row in rows[order_id]}
+        there = {key: row for key, row in self._database.rows(transaction, table) if key[0] in rows}
+        for key in sorted(wanted.keys() | there.keys()):
+            if wanted.get(key) != there.get(key):
+                yield (table, key)
+                transaction.writes[table, key] = wanted.get(key)
 
     def _save_references(self, transaction: Transaction, references: Mapping[str, Reference]) -> Statement[None]:
         for psp_id in sorted(references):

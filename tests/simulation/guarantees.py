@@ -11,25 +11,32 @@ import orjson
 from payonce.codec import Undecodable, decode
 from payonce.domain.commands import Command, RegisterPayment
 from payonce.domain.events import AttemptCancelled, OrderStatusChanged, RegistrationFailed, TokenIssued
+from payonce.domain.identity import name_based_id
 from payonce.domain.merge import Facts, merge
 from payonce.domain.order import view
 from payonce.domain.order_columns import columns_of
 from payonce.ports import Record
+from payonce.verification.letters import origin_of
 from services.status_processor.merging import address
-from services.status_processor.reading import Entry, Unfoldable, read
+from services.status_processor.reading import Entry, read
+from tests.simulation.dead_letters import (
+    as_buried,
+    audited,
+    buried_events,
+    indexed,
+    replayed_where_it_failed,
+    set_aside_with_a_reason,
+)
 from tests.simulation.dice import dice
 from tests.simulation.fold_tables import ORDERS, OUTBOX
-from tests.simulation.processes import LIMIT_PER_SECOND
+from tests.simulation.process import LIMIT_PER_SECOND
 from tests.simulation.psp_account import SessionRecord
 from tests.simulation.shop import Order
+from tests.simulation.truth import status_is_the_truth, sums_are_the_truth
+from tests.simulation.versions import NOVELTY
 from tests.simulation.webhook_sender import WebhookSender
 from tests.simulation.world import World
 
-#: Dead letters that the runs ask for: garbage, refusals, and outcomes that only ops can settle.
-_EXPECTED_REASONS = frozenset(
-    {"not_json", "wrong_shape", "missing_type", "unknown_type", "unknown_version", "key_mismatch"}
-    | {"psp_refused", "unknown_outcome", "unresolved"}
-)
 _READ_TOPICS = ("payments.commands", "payments.tokens", "payments.webhooks")
 
 
@@ -44,8 +51,11 @@ def violations(world: World, orders: list[Order], sender: WebhookSender) -> Iter
     yield from _failed_means_failed(world)
     yield from _thanked_events_are_in_the_log(world, sender)
     yield from _rows_are_the_fold_of_the_log(world)
-    yield from _status_is_the_truth(world, orders)
-    yield from _dead_letters(world)
+    yield from status_is_the_truth(world, orders)
+    yield from sums_are_the_truth(world, orders)
+    yield from _outbox_is_empty(world)
+    for check in (set_aside_with_a_reason, indexed, replayed_where_it_failed, audited):
+        yield from check(world)
     yield from _announcements(world)
     yield from _pace(world)
 
@@ -62,14 +72,30 @@ def watch_sessions(world: World) -> Iterator[str]:
         yield from _cancelled_means_closed(world)
 
 
+def watch_cancellations(world: World) -> None:
+    """Look at Stripe at every moment at which an attempt is said to be cancelled."""
+
+    def hear(record: Record) -> None:
+        if record.header("ce_type") == "payonce.AttemptCancelled.v1":
+            message = decode(record)
+            assert isinstance(message, AttemptCancelled)
+            world.violations.extend(_still_open(world, message))
+
+    world.log.listeners.append(hear)
+
+
 def _cancelled_means_closed(world: World) -> Iterator[str]:
     for _, message in _messages(world, "payments.tokens"):
         if isinstance(message, AttemptCancelled):
-            name = (message.order_id, str(message.attempt))
-            for record in world.psp.sessions.values():
-                attempt = (record.metadata.get("order_id"), record.metadata.get("attempt"))
-                if attempt == name and record.is_open and not record.is_late_born:
-                    yield f"attempt {name[1]} of {name[0]} is cancelled, and can be paid"
+            yield from _still_open(world, message)
+
+
+def _still_open(world: World, message: AttemptCancelled) -> Iterator[str]:
+    name = (message.order_id, str(message.attempt))
+    for record in world.psp.sessions.values():
+        attempt = (record.metadata.get("order_id"), record.metadata.get("attempt"))
+        if attempt == name and record.is_open and not record.is_late_born:
+            yield f"attempt {name[1]} of {name[0]} is cancelled, and can be paid"
 
 
 def _messages(world: World, topic: str) -> Iterator[tuple[Record, Any]]:
@@ -80,10 +106,6 @@ def _messages(world: World, topic: str) -> Iterator[tuple[Record, Any]]:
             continue
 
 
-def _place(record: Record) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"
-
-
 def _answered(world: World) -> Iterator[str]:
     """1: every command has an outcome event or a dead letter."""
     events = [message for _, message in _messages(world, "payments.tokens")]
@@ -92,11 +114,21 @@ def _answered(world: World) -> Iterator[str]:
     dead = {record.header("dlt-origin") for record in world.log.topic("payments.commands.dlt")}
     for record, command in _messages(world, "payments.commands"):
         assert isinstance(command, Command)
-        place = _place(record)
         if isinstance(command, RegisterPayment) and (command.order_id, command.attempt) in cancelled:
             continue  # cancelled before it was registered: that is its outcome
-        if command.command_id not in outcomes and place not in dead:
-            yield f"no outcome for {type(command).__name__} at {place}"
+        if _has_vanished(world, command):
+            continue
+        if command.command_id not in outcomes and origin_of(record) not in dead:
+            yield f"no outcome for {type(command).__name__} at {origin_of(record)}"
+
+
+def _has_vanished(world: World, command: Command) -> bool:
+    """Return whether its answer was lost by the log itself, and the order has gone on without it."""
+    kinds = ("TokenIssued", "RegistrationFailed")
+    answers = {name_based_id("evt", command.order_id, command.command_id, kind) for kind in kinds}
+    row = world.database.tables.get(ORDERS, {}).get(command.order_id)
+    is_known = row is not None and row[1]["payment_order_status"] != "created"
+    return is_known and not answers.isdisjoint(world.news.vanished_ids)
 
 
 def _one_session(world: World, orders: list[Order]) -> Iterator[str]:
@@ -157,7 +189,7 @@ def _thanked_events_are_in_the_log(world: World, sender: WebhookSender) -> Itera
 def _rows_are_the_fold_of_the_log(world: World) -> Iterator[str]:
     """4, 5, 9: the rows are what all records give, in another order and with repetitions."""
     facts = _folded_anew(world)
-    stored = {order_id: orjson.loads(row[0]) for order_id, row in world.database.tables.get(ORDERS, {}).items()}
+    stored = {order_id: _known(row[0]) for order_id, row in world.database.tables.get(ORDERS, {}).items()}
     for order_id in sorted(facts.keys() | stored.keys()):
         ours, theirs = facts.get(order_id, {}), stored.get(order_id, {})
         if ours != theirs:
@@ -167,11 +199,16 @@ def _rows_are_the_fold_of_the_log(world: World) -> Iterator[str]:
             yield f"{order_id}: the columns do not follow from the facts"
 
 
+def _known(facts: bytes) -> dict[str, Any]:
+    """Return the facts that this version knows."""
+    return {name: known for name, known in orjson.loads(facts).items() if name != NOVELTY}
+
+
 def _folded_anew(world: World) -> dict[str, Facts]:
     records = [record for topic in _READ_TOPICS for record in world.log.topic(topic)]
     readings = [read(record, group="status_processor", livemode=False) for record in records]
-    buried = {record.header("dlt-origin") for record in world.log.topic("payments.webhooks.dlt")}
-    entries = [each for each in readings if isinstance(each, Entry) and _place(each.record) not in buried]
+    buried = buried_events(world)
+    entries = [each for each in readings if isinstance(each, Entry) and as_buried(each.record) not in buried]
     dice(len(records)).shuffle(entries)
     known: dict[str, str] = {}
     addressed, _ = address(entries + entries[::3], known)
@@ -186,74 +223,7 @@ def _difference(stored: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     return "; ".join(f"{name}: stored {stored.get(name)}, expected {expected.get(name)}" for name in names)[:600]
 
 
-def _status_is_the_truth(world: World, orders: list[Order]) -> Iterator[str]:
-    """6: the status is what Stripe knows, read from its objects and not from its events."""
-    for order in orders:
-        row = world.database.tables.get(ORDERS, {}).get(order.order_id)
-        if row is None:
-            if order.accepted:
-                yield f"order {order.number} was accepted and has no row"
-            continue
-        expected = _truth(world, order)
-        status, flags = row[1]["payment_order_status"], row[1]["flags"]
-        if expected is not None and status not in expected:
-            yield f"order {order.number} is {status} {flags}, Stripe says {sorted(expected)}"
-
-
-def _truth(world: World, order: Order) -> set[str] | None:
-    """Return the statuses that Stripe's objects allow; None where the order never had a session of ours."""
-    psp = world.psp
-    sessions = [r for r in psp.sessions.values() if r.metadata.get("order_id") == order.order_id]
-    paid = [i for i in psp.intents.values() if i["metadata"].get("order_id") == order.order_id]
-    money = [intent for intent in paid if intent["status"] == "succeeded"]
-    buried = {letter.header("ce_id") for letter in world.log.topic("payments.webhooks.dlt")}
-    if any(record.is_late_born for record in sessions) or not buried.isdisjoint(_events_of_reversals(world, paid)):
-        return None
-    if not money:
-        allowed = {"created", "expired", "registration_failed", "cancelled"}
-        if any(intent["status"] == "processing" for intent in paid):
-            return {"processing"}
-        return allowed | {"failed"} if paid else allowed
-    return {_paid_status(world, order, money[0])}
-
-
-def _paid_status(world: World, order: Order, intent: Mapping[str, Any]) -> str:
-    psp = world.psp
-    disputes = {each["status"] for each in psp.disputes.values() if each["charge"] == intent["latest_charge"]}
-    refunded = psp.refunded(intent["id"])
-    is_due = any(intent["amount"] == body.amount for body in order.bodies)
-    rows = (
-        ("charged_back", "lost" in disputes),
-        ("disputed", "needs_response" in disputes),
-        ("refunded", refunded >= intent["amount"]),
-        ("processing", not is_due),
-        ("partially_refunded", refunded > 0),
-        ("paid", True),
-    )
-    return next(status for status, holds in rows if holds)
-
-
-def _events_of_reversals(world: World, paid: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the events of an order's refunds and disputes: one that came a day before its payment is for ops."""
-    for happening in world.psp.events:
-        subject = orjson.loads(happening.body)["data"]["object"]
-        if any(subject.get("charge") == intent["latest_charge"] for intent in paid):
-            yield happening.event_id
-
-
-def _dead_letters(world: World) -> Iterator[str]:
-    """7, 8: nothing is set aside because something was away, and what is, is there with its bytes."""
-    for topic in _READ_TOPICS:
-        for record in world.log.topic(f"{topic}.dlt"):
-            reason = record.header("dlt-reason")
-            if reason not in _EXPECTED_REASONS:
-                yield f"a dead letter for {reason}: {record.header('dlt-error')}"
-        dead = {record.header("dlt-origin") for record in world.log.topic(f"{topic}.dlt")}
-        for record in world.log.topic(topic):
-            reading = read(record, group="status_processor", livemode=False)
-            place = _place(record)
-            if isinstance(reading, Unfoldable) and place not in dead:
-                yield f"neither folded nor set aside: {place}"
+def _outbox_is_empty(world: World) -> Iterator[str]:
     if world.database.tables.get(OUTBOX):
         yield "announcements are left in the outbox"
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from payonce.ports import OutgoingRecord, PublishFailed, Record, TopicPartition
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Incarnation
+from tests.simulation.versions import as_an_older_version
 
 PARTITIONS = 3
 _DELIVERY_SECONDS = 60.0
@@ -57,11 +58,19 @@ class Log:
 
 
 class Unreliable:
-    """How badly publishing goes: probabilities of a lost record and of a lost report, for as long as it is set."""
+    """How badly publishing goes: probabilities of a lost record and of a lost report, for as long as they are set."""
 
     def __init__(self) -> None:
         self.lost = 0.0
         self.unreported = 0.0
+        self.vanishing = 0.0  # of the worker's answers, which are reported as written, and are not
+        self.older: dict[str, None] = {}  # processes that still write as the version before
+        self.on_vanished: Callable[[OutgoingRecord], object] = lambda _: None
+
+
+def _may_vanish(record: OutgoingRecord) -> bool:
+    """Return whether it is an answer that keeps its order waiting: whoever lost its disk had confirmed it."""
+    return dict(record.headers).get("ce_type") in {b"payonce.TokenIssued.v1", b"payonce.RegistrationFailed.v1"}
 
 
 class SimulatedProducer:
@@ -77,6 +86,8 @@ class SimulatedProducer:
         self._purged = False
 
     async def publish(self, record: OutgoingRecord) -> None:
+        if self._owner.name in self._trouble.older:
+            record = as_an_older_version(record)
         loop, rng = self._network.loop, self._rng
         began = loop.time()
         fate = rng.random()
@@ -87,6 +98,9 @@ class SimulatedProducer:
             loop.later(rng.uniform(0.01, 30.0), self._write, record)
             await self._network.call(self._owner, lambda: None, out=rng.uniform(0.1, 3.0))
             raise PublishFailed("no delivery report")
+        if fate < self._trouble.vanishing and _may_vanish(record):
+            await self._network.call(self._owner, lambda: self._trouble.on_vanished(record))
+            return
         while True:
             name = (record.topic, record.key)
             at = max(loop.time() + self._network.leg(), self._last.get(name, 0.0) + 1e-6)

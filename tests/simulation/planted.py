@@ -27,11 +27,15 @@ class Bug:
 BUGS: dict[str, Bug] = {}
 
 
+#: Bugs that a race shows at once, by the race; the lives of a shop need not run into them.
+RACE_BUGS: dict[str, Bug] = {}
+
+
 @contextmanager
-def planted(name: str) -> Iterator[None]:
+def planted(broken: Bug) -> Iterator[None]:
     """Let the product have this bug."""
     with pytest.MonkeyPatch.context() as patch:
-        BUGS[name].plant(patch)
+        broken.plant(patch)
         yield
 
 
@@ -40,6 +44,16 @@ def bug(rule: str) -> Callable[[Patch], Patch]:
 
     def register(plant: Patch) -> Patch:
         BUGS[plant.__name__] = Bug(rule, plant)
+        return plant
+
+    return register
+
+
+def race_bug(race: str, rule: str) -> Callable[[Patch], Patch]:
+    """Put a bug on the list of the races, under the name of the one that has to find it."""
+
+    def register(plant: Patch) -> Patch:
+        RACE_BUGS[race] = Bug(rule, plant)
         return plant
 
     return register

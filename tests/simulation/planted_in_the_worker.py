@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -60,8 +61,12 @@ def two_rows_may_hold_an_order(patch: pytest.MonkeyPatch) -> None:
 def the_token_before_the_ledger(patch: pytest.MonkeyPatch) -> None:
     settle = PatientLedger.settle
 
+    async def late(self: PatientLedger, registration: Registration, expected: Any) -> None:
+        await asyncio.sleep(30.0)  # a moment alone is harmless: whoever repeats the call gets the same session
+        await settle(self, registration, expected=expected)
+
     async def soon(self: PatientLedger, registration: Registration, *, expected: Any) -> Registration:
-        in_background(settle(self, registration, expected=expected))
+        in_background(late(self, registration, expected))
         return registration
 
     patch.setattr(PatientLedger, "settle", soon)

@@ -66,6 +66,8 @@ class Psp(Account):
             intent = self.intents.get(parameters["payment_intent"])
             if intent is None or intent["status"] != "succeeded":
                 raise ApiError(400, "This PaymentIntent does not have a successful charge to refund")
+            if self.is_contested(intent["id"]):
+                raise ApiError(400, "The charge has been charged back; cannot issue a refund", code="charge_disputed")
             left = intent["amount"] - self.refunded(intent["id"])
             amount = parameters.get("amount", left)
             if not 0 < amount <= left:

@@ -57,6 +57,7 @@ class Account:
         self.refunds: dict[str, Json] = {}
         self.disputes: dict[str, Json] = {}
         self.events: list[Happening] = []
+        self.undelivered: dict[str, None] = {}  # events that an endpoint was to get, and has not taken
         self.on_event: Callable[[Happening], None] = lambda _: None
         self.on_session: Callable[[], object] = lambda: None
         self._loop = loop
@@ -86,6 +87,11 @@ class Account:
             for refund in self.refunds.values()
             if refund["payment_intent"] == intent_id and refund["status"] != "failed"
         )
+
+    def is_contested(self, intent_id: str) -> bool:
+        """Return whether the customer's bank has, or holds, the payment: nothing of it can be paid back then."""
+        charge = self.intents[intent_id]["latest_charge"]
+        return any(each["charge"] == charge and each["status"] != "won" for each in self.disputes.values())
 
     def _session(self, session_id: str) -> SessionRecord:
         if session_id not in self.sessions:

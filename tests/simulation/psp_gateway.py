@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import orjson
 
+from payonce.domain.commands import SubscriptionEnd
 from payonce.ports import (
     AttachedKind,
     FailureKind,
@@ -54,6 +55,18 @@ class SimulatedGateway:
         answer = await self._request(lambda: self._psp.create_refund(request, idempotency_key))
         return Reading(orjson.loads(answer.body), self._date())
 
+    async def cancel_subscription(
+        self,
+        subscription: str,
+        *,
+        at: SubscriptionEnd,
+        metadata: Mapping[str, str],
+        idempotency_key: str,
+        api_version: str,
+    ) -> Reading:
+        """Refuse: the simulated shop sells nothing by subscription."""
+        return Reading(await self._read(lambda: self._psp.object(subscription)), self._date())
+
     async def session(self, session_id: str, *, api_version: str) -> Session:
         body = await self._read(lambda: self._psp.session_object(session_id))
         if body["status"] == "open":
@@ -85,9 +98,9 @@ class SimulatedGateway:
         page, next_after = _page((await self._read(found))["data"], after)
         return ObjectPage(page, next_after, self._date())
 
-    async def payment_intents_of(self, invoice: str, *, api_version: str) -> Sequence[str]:
+    async def invoice_payments(self, psp_id: str, *, api_version: str) -> ObjectPage:
         await self._read(dict)
-        return []
+        return ObjectPage([], None, self._date())
 
     async def object(self, psp_id: str, *, api_version: str) -> Reading | None:
         try:

@@ -13,11 +13,13 @@ from multiprocessing import get_context
 
 import structlog
 
-from tests.simulation.faults import Fault, Stage, plan, play
-from tests.simulation.guarantees import violations, watch_sessions
+from tests.simulation.dead_letters import letters
+from tests.simulation.faults import plan, play
+from tests.simulation.guarantees import violations, watch_cancellations, watch_sessions
 from tests.simulation.psp import LONGEST_REFUND_SECONDS
 from tests.simulation.scheduler import Stalled
 from tests.simulation.shop import Shop
+from tests.simulation.stage import Fault, Stage
 from tests.simulation.webhook_sender import WebhookSender
 from tests.simulation.world import World
 
@@ -53,25 +55,43 @@ def run_seed(seed: int, only: Sequence[int] | None = None) -> Result:
 async def _life(stage: Stage, faults: Sequence[Fault]) -> list[str]:
     world = stage.world
     world.launch("api0")
-    for kind, counts in (("processor", (1, 1, 1, 2, 3)), ("worker", (1, 1, 2))):
+    for kind, counts in (("processor", (1, 1, 1, 2, 3)), ("worker", (1, 1, 2)), ("reconciler", (0, 1, 1, 2))):
         for number in range(world.rng.choice(counts)):
             world.launch(f"{kind}{number}")
     world.psp.on_session = lambda: world.violations.extend(watch_sessions(world))
+    watch_cancellations(world)
     stage.shop.open()
     await play(stage, faults)
     await stage.shop.closed()
+    unrest = await rest(world, stage.sender)
+    return [*world.violations, unrest] if unrest else list(violations(world, stage.shop.orders, stage.sender))
+
+
+async def rest(world: World, sender: WebhookSender) -> str | None:
+    """Let everything come to its end: pages close, refunds end, events arrive. Return what never came to rest."""
     for _ in range(_MOST_ROUNDS):
-        await stage.sender.done()
+        await sender.done()
         if not await world.settle():
-            return [*world.violations, f"never quiet: {_unrest(world)}"]
+            return f"never quiet: {_unrest(world)}"
         open_until = [record.object["expires_at"] for record in world.psp.sessions.values() if record.is_open]
         if open_until:
             await asyncio.sleep(max(open_until) - world.clock.now() + 60.0)
         elif any(refund["status"] == "pending" for refund in world.psp.refunds.values()):
             await asyncio.sleep(LONGEST_REFUND_SECONDS)
-        elif not stage.sender.is_busy:
+        elif not sender.is_busy and not await _has_found_more(world):
             break
-    return list(violations(world, stage.shop.orders, stage.sender))
+    return None
+
+
+async def _has_found_more(world: World) -> bool:
+    """Let the reconciler and ops_console look at everything once more; return whether anything came of it."""
+    if any(letters(world)) and not world.named("ops"):
+        world.launch("ops0")
+    if not world.named("reconciler") and not world.named("ops"):
+        return False
+    before = sum(len(records) for records in world.log.partitions.values())
+    world.stir()
+    return not await world.settle() or before != sum(len(records) for records in world.log.partitions.values())
 
 
 def _unrest(world: World) -> str:

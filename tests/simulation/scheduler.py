@@ -78,10 +78,14 @@ class Incarnation:
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """Runs what is ready in order, then jumps to what is due next. `idle` says whether polling may be skipped."""
+    """Runs what is ready in order, then jumps to what is due next.
+
+    `idle` says whether polling may be skipped, `on_skip` hears until when.
+    """
 
     def __init__(self) -> None:
         self.idle: Callable[[], bool] = lambda: False
+        self.on_skip: Callable[[float], object] = lambda _: None
         self.steps = 0
         self.tasks: list[asyncio.Task[Any]] = []
         self.incarnations: list[Incarnation] = []
@@ -207,6 +211,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if poll_at + 1.0 < event_at < float("inf") and self.idle():
             self._polls_shift += event_at - self._now
             poll_at += event_at - self._now
+            self.on_skip(event_at)
         if poll_at < event_at:
             self._now = max(self._now, poll_at)
             self._ready.append(heapq.heappop(polls)[2])

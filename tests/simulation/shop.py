@@ -7,29 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import Response
-
-from payonce.codec import outgoing
-from payonce.domain.commands import CancelPayment, Command, RefreshPayment, RefundPayment, RegisterPayment
+from payonce.domain.commands import CancelPayment, RefreshPayment, RefundPayment
 from payonce.domain.terms import Terms, body_hash_of, order_id_of
-from payonce.ports import PublishFailed
-from services.checkout_api.checkout_page import checkout
-from services.checkout_api.dependencies import SOURCE, Dependencies
-from services.checkout_api.intake import first_command, terms_of
-from services.checkout_api.orders import create_payment_order
+from services.checkout_api.intake import terms_of
 from services.checkout_api.payloads import PaymentOrderRequest
-from services.checkout_api.problems import Problem
-from services.checkout_api.publishing import publish_within
+from tests.simulation.client import TAKEN, Client
 from tests.simulation.dice import dice
-from tests.simulation.processes import API_VERSION, LINKS, SESSION_LIFETIME_SECONDS, SHOP
-from tests.simulation.world import Unanswered, World
+from tests.simulation.process import API_VERSION, SHOP
+from tests.simulation.world import World
 
 _DAY = 86_400.0
+_CONFLICT = 409
 
 
 @dataclass(slots=True)
@@ -52,6 +44,7 @@ class Shop:
         self._world = world
         self._rng = dice(f"{seed} shop")
         self.orders = [self._order(number) for number in range(self._rng.choice((1, 2, 2, 3, 3, 4, 6)))]
+        self._client = Client(world, dice(f"{seed} client"))
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
@@ -110,79 +103,62 @@ class Shop:
 
     async def _place(self, order: Order, body: PaymentOrderRequest, rng: random.Random) -> None:
         terms = terms_of(body, SHOP)
-        for _ in range(40):
-            try:
-                answer = await self._world.request(lambda parts: create_payment_order(body, SHOP, parts, None, None))
-            except Problem as problem:
-                if problem.status == 409:
-                    return
-            except Unanswered:
-                pass
-            else:
-                assert answer.status_code in {200, 201, 202}
-                order.accepted[body_hash_of(terms)] = None
-                break
-            await asyncio.sleep(rng.uniform(0.5, 30.0))
-        else:
+        status = await self._client.place(body)
+        if status == _CONFLICT or not status:
             return
+        assert status in TAKEN
+        order.accepted[body_hash_of(terms)] = None
         await self._customer(order, terms, rng)
 
     async def _impatient(self, order: Order, rng: random.Random) -> None:
-        """Command attempts that may not be due: while the fold is behind, the worker alone can tell."""
+        """Ask for attempts that may not be due, or command them: the worker alone can tell while the fold is behind."""
         await asyncio.sleep(rng.choice((0.01, 1.0, 60.0, 3600.0)) * rng.uniform(0.5, 2.0))
         attempt = rng.choice((2, 2, 2, 3))
-        await self._command(order, terms_of(order.bodies[0], SHOP), attempt)
+        if rng.random() < 0.3:
+            await self._client.attempt(order.order_id, attempt, wait=rng.random() < 0.5)
+        else:
+            await self._command(order, terms_of(order.bodies[0], SHOP), attempt)
 
     async def _cancels(self, order: Order, rng: random.Random) -> None:
         """Cancel an attempt at any time, perhaps before it is commanded."""
         await asyncio.sleep(rng.choice((0.0, 0.5, 60.0, 7200.0, 100_000.0)) * rng.random())
-        await self._send(CancelPayment(order.order_id, rng.choice((1, 1, 1, 2)), self._now()))
+        if rng.random() < 0.5:
+            await self._client.cancel(order.order_id, rng.choice((None, 1, 2)), wait=rng.random() < 0.5)
+        else:
+            await self._client.send(CancelPayment(order.order_id, rng.choice((1, 1, 1, 2)), self._client.now()))
 
     async def _refreshes(self, order: Order, rng: random.Random) -> None:
         """Ask what Stripe knows, as the reconciler does."""
         for number in range(rng.randint(1, 3)):
             await asyncio.sleep(rng.choice((0.5, 600.0, 90_000.0)) * rng.random())
-            await self._send(RefreshPayment(order.order_id, f"r{number}", (), "a simulation", self._now(), API_VERSION))
+            now = self._client.now()
+            await self._client.send(RefreshPayment(order.order_id, f"r{number}", (), "a simulation", now, API_VERSION))
 
     async def _asks_back(self, order_id: str, amount: int, rng: random.Random) -> None:
-        """Ask for a refund, perhaps again, perhaps on other terms."""
+        """Ask for a refund, perhaps again, perhaps on other terms, perhaps past the API."""
         part = rng.choice((None, amount // 5, amount // 3, rng.randint(1, amount), amount + 1))
-        refund = RefundPayment(order_id, "back", None, part, None, self._now(), API_VERSION)
-        await self._send(refund)
+        await self._ask_back(order_id, part, rng)
         while rng.random() < 0.4:
             await asyncio.sleep(rng.choice((0.01, 60.0, 110_000.0)) * rng.random())
-            again = replace(refund, issued_at=self._now(), amount=rng.choice((part, part, 7)))
-            await self._send(again)
+            await self._ask_back(order_id, rng.choice((part, part, 7)), rng)
 
-    async def _send(self, command: Command) -> None:
-        await self._persistently(lambda: self._world.request(lambda parts: _publish(parts, command)))
-
-    def _now(self) -> int:
-        return int(self._world.clock.now())
+    async def _ask_back(self, order_id: str, amount: int | None, rng: random.Random) -> None:
+        if amount != 0 and rng.random() < 0.5:
+            await self._client.refund(order_id, "back", amount)
+        else:
+            refund = RefundPayment(order_id, "back", None, amount, None, self._client.now(), API_VERSION)
+            await self._client.send(refund)
 
     async def _command(self, order: Order, terms: Terms, attempt: int) -> None:
-        await self._send(self.command(terms, attempt))
+        await self._client.send(self._client.registration(terms, attempt))
         order.attempts = max(order.attempts, attempt)
 
-    def command(self, terms: Terms, attempt: int) -> RegisterPayment:
-        """Return the command of an attempt as the API would issue it now."""
-        first = first_command(
-            terms,
-            LINKS,
-            issued_at=self._now(),
-            lifetime_seconds=SESSION_LIFETIME_SECONDS,
-            api_version=API_VERSION,
-        )
-        return replace(first, attempt=attempt)
-
-    async def _persistently(self, request: Callable[[], Awaitable[object]]) -> None:
-        for _ in range(40):
-            try:
-                await request()
-            except (Unanswered, PublishFailed):
-                await asyncio.sleep(self._rng.uniform(0.5, 20.0))
-            else:
-                return
+    async def _retries(self, order: Order, terms: Terms, rng: random.Random) -> None:
+        """Try again after the order was not paid, as a shop does: the API says whether it may."""
+        if rng.random() < 0.5:
+            await self._command(order, terms, order.attempts + 1)
+        elif await self._client.attempt(order.order_id, order.attempts + 1) in TAKEN:
+            order.attempts += 1
 
     # -- customers
 
@@ -192,7 +168,7 @@ class Shop:
             return  # never came
         for _ in range(rng.choice((2, 4, 10))):
             await asyncio.sleep(rng.choice((1.0, 1.0, 10.0, 600.0, 20_000.0, 90_000.0)) * rng.uniform(0.1, 1.5))
-            location = await self._visit(order, body_hash)
+            location = await self._client.visit(order.order_id, body_hash)
             if location is None:
                 continue
             if "stripe" in location:
@@ -202,17 +178,9 @@ class Shop:
                     return
             elif any(f"status={status}" in location for status in ("expired", "failed", "registration_failed")):
                 if order.attempts < 3 and rng.random() < 0.7:
-                    await self._command(order, terms, order.attempts + 1)
+                    await self._retries(order, terms, rng)
             else:
                 return
-
-    async def _visit(self, order: Order, body_hash: str) -> str | None:
-        token = LINKS.token(order.order_id, body_hash)
-        try:
-            answer: Response = await self._world.request(lambda parts: checkout(order.order_id, parts, token, ""))
-        except Unanswered:
-            return None
-        return answer.headers.get("location")
 
     def _shown(self, order: Order, session_id: str, body_hash: str) -> None:
         order.is_shown = True
@@ -254,8 +222,3 @@ class Shop:
             await asyncio.sleep(rng.choice((0.001, 5.0, 5000.0)))
             if rng.random() < 0.8:
                 psp.close_dispute(dispute_id, is_won=rng.random() < 0.5)
-
-
-async def _publish(parts: Dependencies, command: Command) -> None:
-    record = outgoing(command, at=parts.clock.now(), source=SOURCE)
-    await publish_within(parts.producer, record, parts.publish_seconds)

@@ -1,4 +1,8 @@
-"""Stripe's webhook sender: signed events to the API, late, twice, out of order, again until they are answered 200."""
+"""Stripe's webhook sender: signed events to the API, late, twice, out of order, again until they are answered 200.
+
+It may give an event up for ever, as after three days, or send none while the endpoint is disabled: then only the
+reconciler can bring it.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ class WebhookSender:
         self._world = world
         self._rng = dice(f"{seed} webhooks")
         self.storm = 0.0  # the probability of more deliveries than needed
+        self.given_up = 0.0  # the probability that an event is never delivered, though it should have been
+        self.disabled = 0.0  # the probability that an event is meant for no endpoint at all
         self.thanked: dict[str, None] = {}  # events that were answered 200
         self._tasks: list[asyncio.Task[None]] = []
         world.psp.on_event = self._send
@@ -37,6 +43,14 @@ class WebhookSender:
             await asyncio.gather(*tasks)
 
     def _send(self, happening: Happening) -> None:
+        self._world.news.happened(happening)
+        if self._rng.random() < self.disabled:
+            self._world.news.never_sent(happening)
+            return
+        self._world.psp.undelivered[happening.event_id] = None
+        if self._rng.random() < self.given_up:
+            self._world.news.never_sent(happening)
+            return
         copies = 1
         while self._rng.random() < max(0.08, self.storm) and copies < 5:
             copies += 1
@@ -58,6 +72,7 @@ class WebhookSender:
         while True:
             if await self._post(happening.body) == 200:
                 self.thanked[happening.event_id] = None
+                self._world.psp.undelivered.pop(happening.event_id, None)
                 return
             await asyncio.sleep(pause * self._rng.uniform(0.5, 1.5))
             pause = min(pause * 6, 0.5 * _DAY)

@@ -1,5 +1,5 @@
-"""The demonstration: 200 orders by customers of every kind, and then the sums must agree.
+"""The demonstration: orders by customers of every kind, then every life a payment can have; and the sums must agree.
 
-It is a client app, a crowd of browsers and an analytics consumer; it looks at nothing that those could not see but
-PostgreSQL, to hold what payonce recorded against what the customers did.
+It is a client app, a crowd of browsers and an analytics consumer. It looks at nothing that those could not see but
+PostgreSQL and the PSP's own books, to hold what payonce recorded against what happened.
 """

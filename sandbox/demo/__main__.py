@@ -1,4 +1,7 @@
-"""`make demo`: a world, 200 orders, the verdict as the exit code; on a terminal the shop then stays open."""
+"""`make demo`: a world, 200 orders, every life of a payment, the verdict as the exit code.
+
+On a terminal the shop then stays open.
+"""
 
 from __future__ import annotations
 

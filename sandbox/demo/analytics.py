@@ -50,11 +50,14 @@ class Analytics:
         self._consumer.close()
 
     def money(self) -> dict[str, int]:
-        """Return what was received, less refunds, per currency. Raises what stopped the reading, if anything did."""
+        """Return what was received, less refunds and disputes, per currency.
+
+        Raises what stopped the reading, if anything did.
+        """
         total: Counter[str] = Counter()
         for order in self._orders():
-            if received := order["amount_paid"] - order["amount_refunded"]:
-                total[order["currency"]] += received
+            if left := order["amount_paid"] - order["amount_refunded"] - order["amount_disputed"]:
+                total[order["currency"]] += left
         return dict(total)
 
     def statuses(self) -> dict[str, str]:

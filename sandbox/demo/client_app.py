@@ -1,17 +1,20 @@
-"""The shop's back end: places orders, and repeats the same request when no answer came."""
+"""The shop's back end: places orders and sends commands, and repeats the same request when no answer came."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 
 from sandbox.demo.browser import PATIENCE_SECONDS, RELOAD_SECONDS, PageMissing
 
-_ACCEPTED = (200, 201, 202)
+_TAKEN = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
+_NO_ANSWER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Order:
 
 
 class ClientApp:
-    """Calls the checkout API with its key."""
+    """Calls the checkout API with its key. Each call raises PageMissing when patience ends, or when it is refused."""
 
     def __init__(
         self,
@@ -43,8 +46,8 @@ class ClientApp:
         self._patience_seconds = patience_seconds
         self._repeat_seconds = repeat_seconds
 
-    async def place(self, reference: str, amount: int, currency: str) -> Order:
-        """Place an order; repeating the same reference is harmless. Raises PageMissing when patience ends."""
+    async def place(self, reference: str, amount: int, currency: str, **terms: object) -> Order:
+        """Place an order, a SALE paid on the hosted page unless `terms` says otherwise. Harmless to repeat."""
         body = {
             "reference": reference,
             "amount": amount,
@@ -53,25 +56,43 @@ class ClientApp:
             "payment_method": "APM",
             "redirect_url": self._redirect_url,
             "description": f"Order {reference}",
+            **terms,
         }
+        latency, answer = await self._until_taken("POST", self._url, body)
+        return Order(answer["id"], answer["checkout_url"], latency)
+
+    async def find(self, order_id: str) -> dict[str, Any]:
+        """Return the order as the API tells it, once it is recorded."""
+        return (await self._until_taken("GET", f"{self._url}/{order_id}"))[1]
+
+    async def command(self, order_id: str, verb: str, body: Mapping[str, object]) -> None:
+        """Send a command about an order: attempts, refunds, subscription/cancel. Harmless to repeat."""
+        await self._until_taken("POST", f"{self._url}/{order_id}/{verb}", body)
+
+    async def _until_taken(
+        self, method: str, url: str, body: Mapping[str, object] | None = None
+    ) -> tuple[float, dict[str, Any]]:
+        """Send the same request until it is answered; return the answer's latency and document."""
         started = time.monotonic()
         while True:
-            latency, answer = await self._post(body)
+            latency, answer = await self._send(method, url, body)
             if answer is not None:
-                return Order(answer["id"], answer["checkout_url"], latency)
+                return latency, answer
             if time.monotonic() - started > self._patience_seconds:
-                raise PageMissing(f"the API accepted no order for {self._patience_seconds:g} s")
+                raise PageMissing(f"the API gave no answer to {method} {url} for {self._patience_seconds:g} s")
             await asyncio.sleep(self._repeat_seconds)
 
-    async def _post(self, body: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
+    async def _send(
+        self, method: str, url: str, body: Mapping[str, object] | None
+    ) -> tuple[float, dict[str, Any] | None]:
         started = time.monotonic()
         try:
-            async with self._http.post(self._url, json=body, headers=self._headers) as answer:
+            async with self._http.request(method, url, json=body, headers=self._headers) as answer:
                 document = await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError):
             return 0.0, None  # no answer: the same request again finds out
-        if answer.status in _ACCEPTED:
+        if answer.status in _TAKEN:
             return time.monotonic() - started, document
-        if answer.status in (429, 503):
-            return 0.0, None
-        raise PageMissing(f"the API refused an order: {answer.status} {document}")
+        if answer.status in _NO_ANSWER or (method == "GET" and answer.status == HTTPStatus.NOT_FOUND):
+            return 0.0, None  # not found yet: it is in the log, and soon in the database
+        raise PageMissing(f"the API refused {method} {url}: {answer.status} {document}")

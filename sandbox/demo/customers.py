@@ -13,8 +13,12 @@ DECLINED_CARD = "4000000000000002"
 CARD_WITH_3DS = "4000002760003184"
 DEBIT_THAT_SUCCEEDS = "DE89370400440532013000"
 DEBIT_THAT_BOUNCES = "DE62370400440532013001"
+DEBIT_THAT_BOUNCES_ON_DAY_2 = "DE78370400440532013004"
+CARD_WHOSE_RENEWALS_FAIL = "4000000000000341"
+CARD_WHOSE_REFUNDS_FAIL = "4000000000005126"
+CARD_THAT_IS_DISPUTED = "4000000000000259"
 LATE_SECONDS = 4.0
-_EMAIL = "customer@example.com"
+EMAIL = "customer@example.com"
 
 
 async def act(behaviour: Behaviour, browser: Browser, page: Page) -> None:
@@ -22,23 +26,48 @@ async def act(behaviour: Behaviour, browser: Browser, page: Page) -> None:
     await _DOINGS[behaviour](browser, page)
 
 
+async def submit_card(browser: Browser, page: Page, number: str) -> Page:
+    """Send the hosted page's card form; return what it leads to."""
+    form = {
+        "method": "card",
+        "email": EMAIL,
+        "number": number,
+        "expiry": "12 / 34",
+        "cvc": "123",
+        "confirmation": page.confirmation,
+    }
+    return await browser.submit(page.url, form)
+
+
+async def submit_debit(browser: Browser, page: Page, account: str) -> Page:
+    """Send the hosted page's form for a delayed debit; return what it leads to."""
+    form = {"method": "sepa_debit", "email": EMAIL, "account": account, "confirmation": page.confirmation}
+    return await browser.submit(page.url, form)
+
+
+def is_back_at_the_shop(page: Page) -> None:
+    """Insist on the shop's page: it has checked the signature of the redirect, and 200 means that it held."""
+    if "/thanks" not in page.url or page.status != 200:  # noqa: PLR2004
+        raise PageMissing(f"the customer did not come back to the shop but to {page.url} ({page.status})")
+
+
 async def _pay_by_card(browser: Browser, page: Page) -> None:
-    _is_back_at_the_shop(await _submit_card(browser, page, GOOD_CARD))
+    is_back_at_the_shop(await submit_card(browser, page, GOOD_CARD))
 
 
 async def _pay_by_bank(browser: Browser, page: Page) -> None:
-    bank = await browser.submit(page.url, {"method": "ideal", "email": _EMAIL, "confirmation": page.confirmation})
-    _is_back_at_the_shop(await browser.submit(bank.url, {"decision": "approve"}))
+    bank = await browser.submit(page.url, {"method": "ideal", "email": EMAIL, "confirmation": page.confirmation})
+    is_back_at_the_shop(await browser.submit(bank.url, {"decision": "approve"}))
 
 
 async def _pay_after_3ds(browser: Browser, page: Page) -> None:
-    challenge = await _submit_card(browser, page, CARD_WITH_3DS)
-    _is_back_at_the_shop(await browser.submit(challenge.url, {"decision": "approve"}))
+    challenge = await submit_card(browser, page, CARD_WITH_3DS)
+    is_back_at_the_shop(await browser.submit(challenge.url, {"decision": "approve"}))
 
 
 async def _decline_then_pay(browser: Browser, page: Page) -> None:
-    declined = await _submit_card(browser, page, DECLINED_CARD)
-    _is_back_at_the_shop(await _submit_card(browser, declined, GOOD_CARD))
+    declined = await submit_card(browser, page, DECLINED_CARD)
+    is_back_at_the_shop(await submit_card(browser, declined, GOOD_CARD))
 
 
 async def _pay_late(browser: Browser, page: Page) -> None:
@@ -47,15 +76,15 @@ async def _pay_late(browser: Browser, page: Page) -> None:
 
 
 async def _delayed_debit(browser: Browser, page: Page) -> None:
-    _is_back_at_the_shop(await _submit_debit(browser, page, DEBIT_THAT_SUCCEEDS))
+    is_back_at_the_shop(await submit_debit(browser, page, DEBIT_THAT_SUCCEEDS))
 
 
 async def _debit_bounces(browser: Browser, page: Page) -> None:
-    _is_back_at_the_shop(await _submit_debit(browser, page, DEBIT_THAT_BOUNCES))
+    is_back_at_the_shop(await submit_debit(browser, page, DEBIT_THAT_BOUNCES))
 
 
 async def _decline_and_give_up(browser: Browser, page: Page) -> None:
-    declined = await _submit_card(browser, page, DECLINED_CARD)
+    declined = await submit_card(browser, page, DECLINED_CARD)
     if 'role="alert"' not in declined.text:
         raise PageMissing(f"{declined.url} does not say that the card was declined")
 
@@ -67,30 +96,7 @@ async def _abandon(_browser: Browser, _page: Page) -> None:
 async def _cancel(browser: Browser, page: Page) -> None:
     start = page.text.index('class="back" href="') + len('class="back" href="')
     back = page.text[start : page.text.index('"', start)].replace("&amp;", "&")
-    _is_back_at_the_shop(await browser.open(back))
-
-
-async def _submit_card(browser: Browser, page: Page, number: str) -> Page:
-    form = {
-        "method": "card",
-        "email": _EMAIL,
-        "number": number,
-        "expiry": "12 / 34",
-        "cvc": "123",
-        "confirmation": page.confirmation,
-    }
-    return await browser.submit(page.url, form)
-
-
-async def _submit_debit(browser: Browser, page: Page, account: str) -> Page:
-    form = {"method": "sepa_debit", "email": _EMAIL, "account": account, "confirmation": page.confirmation}
-    return await browser.submit(page.url, form)
-
-
-def _is_back_at_the_shop(page: Page) -> None:
-    """Insist on the shop's page: it has checked the signature of the redirect, and 200 means that it held."""
-    if "/thanks" not in page.url or page.status != 200:  # noqa: PLR2004
-        raise PageMissing(f"the customer did not come back to the shop but to {page.url} ({page.status})")
+    is_back_at_the_shop(await browser.open(back))
 
 
 _DOINGS: dict[Behaviour, Callable[[Browser, Page], Awaitable[None]]] = {

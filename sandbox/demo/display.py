@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sandbox.demo.life_lines import in_words
 from sandbox.demo.summary import Summary
 from sandbox.demo.traffic import Traffic, percentile
 
@@ -63,24 +64,51 @@ class Progress:
 
 def render(summary: Summary, traffic: Traffic) -> RenderableType:
     """Return the summary: every line ends in equal or DIFFERENT."""
-    customers = Table(title="what each customer did, and what payment_order_status says", title_justify="left")
-    for heading in ("customer", "orders", "must be", "is", ""):
-        customers.add_column(heading, justify="right" if heading == "orders" else "left")
-    for line in summary.behaviours:
-        found = ", ".join(f"{count} {status}" for status, count in sorted(line.found.items()))
-        customers.add_row(line.behaviour.value, str(line.orders), line.expected, found, _verdict(equal=line.equal))
-    money = Table(title="money received, in minor units", title_justify="left")
-    for heading in ("currency", "customers paid", "PostgreSQL", "analytics (payments.status)", ""):
-        money.add_column(heading, justify="left" if heading in ("currency", "") else "right")
-    for each in summary.money:
-        sums = (f"{each.expected:,}", f"{each.recorded:,}", f"{each.analysed:,}")
-        money.add_row(each.currency, *sums, _verdict(equal=each.equal))
     sessions = Text(f"orders with more than one session at the PSP: {summary.sessions_doubled}  ")
     sessions.append(_verdict(equal=summary.sessions_doubled == 0))
     latency = Text(
         f"order accepted p50 / p99: {_pair(traffic.accepted_seconds)}; hosted page shown: {_pair(traffic.page_seconds)}"
     )
-    return Group(customers, money, sessions, latency)
+    return Group(_customers(summary), _lives(summary), _money(summary), sessions, latency)
+
+
+def _customers(summary: Summary) -> Table:
+    table = _table("what each customer did, and what payment_order_status says", "customer", "must be", "is")
+    for line in summary.behaviours:
+        found = ", ".join(f"{count} {status}" for status, count in sorted(line.found.items()))
+        table.add_row(line.behaviour.value, f"{line.orders} {line.expected}", found, _verdict(equal=line.equal))
+    return table
+
+
+def _lives(summary: Summary) -> Table:
+    table = _table("the lives of a payment, while days pass", "life", "must be", "is", "money moved")
+    for line in summary.lives:
+        moved = in_words(line.moved)
+        if line.moved != line.expected:
+            moved += f", not {in_words(line.expected)}"
+        is_now = Text(f"{line.status}: {line.trouble}" if line.trouble else line.status)
+        table.add_row(line.life.name, line.life.status, is_now, moved, _verdict(equal=line.equal))
+    return table
+
+
+def _money(summary: Summary) -> Table:
+    others = list(summary.money[0].further) if summary.money else []
+    title = "money received, less what went back, in minor units"
+    table = _table(title, "currency", "must be", "PostgreSQL", *others, "analytics", numbers=True)
+    for line in summary.money:
+        sums = (line.expected, line.recorded, *line.further.values(), line.analysed)
+        table.add_row(line.currency, *(f"{amount:,}" for amount in sums), _verdict(equal=line.equal))
+    return table
+
+
+def _table(title: str, first: str, *headings: str, numbers: bool = False) -> Table:
+    """Return an empty table whose last column is the verdict."""
+    table = Table(title=title, title_justify="left")
+    table.add_column(first)
+    for heading in headings:
+        table.add_column(heading, justify="right" if numbers else "left")
+    table.add_column("")
+    return table
 
 
 def _verdict(*, equal: bool) -> Text:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import aiohttp
 
@@ -37,18 +37,26 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """What the shop wants paid. `amount` is in the currency's minor unit; equal values are the same order."""
+    """What the shop wants paid. `amount` is in the currency's minor unit; equal values are the same order.
+
+    APM is paid on the provider's page, CARD in its fields on the shop's. With `every` ("month") it is a subscription.
+    """
 
     reference: str
     amount: int
     currency: str
     redirect_url: str
     description: str
+    payment_method: Literal["APM", "CARD"] = "APM"
+    every: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentOrder:
-    """A payment order as the service knows it. Send the customer to `checkout_url`."""
+    """A payment order as the service knows it. Send the customer to `checkout_url`.
+
+    `client_secret` opens the provider's card fields for this order; it is for its customer's page only.
+    """
 
     id: str
     reference: str
@@ -56,6 +64,8 @@ class PaymentOrder:
     amount: int
     currency: str
     checkout_url: str
+    client_secret: str | None = field(default=None, repr=False)
+    every: str | None = None
 
 
 class CheckoutApi:
@@ -78,16 +88,7 @@ class CheckoutApi:
 
     async def place(self, order: NewOrder) -> PaymentOrder:
         """Place an order. Idempotent by its reference. Raises TryAgain, Refused."""
-        body = {
-            "reference": order.reference,
-            "amount": order.amount,
-            "currency": order.currency,
-            "payment_type": "SALE",
-            "payment_method": "APM",
-            "redirect_url": order.redirect_url,
-            "description": order.description,
-        }
-        return _order(await self._call("POST", "/v1/payment-orders", body))
+        return _order(await self._call("POST", "/v1/payment-orders", _body(order)))
 
     async def find(self, order_id: str) -> PaymentOrder | None:
         """Return an order; None while the service has not recorded it yet. Raises TryAgain, Refused."""
@@ -129,6 +130,19 @@ def _json(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+def _body(order: NewOrder) -> dict[str, object]:
+    body: dict[str, object] = {
+        "reference": order.reference,
+        "amount": order.amount,
+        "currency": order.currency,
+        "payment_type": "RECC" if order.every else "SALE",
+        "payment_method": order.payment_method,
+        "redirect_url": order.redirect_url,
+        "description": order.description,
+    }
+    return body | ({"recurring": {"interval": order.every}} if order.every else {})
+
+
 def _order(document: Mapping[str, Any]) -> PaymentOrder:
     return PaymentOrder(
         id=str(document["id"]),
@@ -137,4 +151,6 @@ def _order(document: Mapping[str, Any]) -> PaymentOrder:
         amount=int(document["amount"]),
         currency=str(document["currency"]),
         checkout_url=str(document["checkout_url"]),
+        client_secret=document.get("client_secret"),
+        every=(document.get("recurring") or {}).get("interval"),
     )

@@ -25,23 +25,29 @@ class Currency:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Something to buy. `prices` holds minor units for every currency of the shop."""
+    """Something to buy. `prices` holds minor units for every currency of the shop.
+
+    `every` is set on a subscription: the interval ("month") at which its price is due.
+    """
 
     sku: str
     name: str
     words: str
     prices: Mapping[str, int]
+    every: str | None = None
 
 
 CURRENCIES: Mapping[str, Currency] = MappingProxyType(
     {"EUR": Currency("EUR", "€", 2), "JPY": Currency("JPY", "¥", 0)},
 )
 DEFAULT_CURRENCY = "EUR"
+_CLUB = {"EUR": 1500, "JPY": 2400}
 _PRODUCTS = (
     Product("teapot", "Round teapot", "Holds four cups and a long conversation.", {"EUR": 4600, "JPY": 7500}),
     Product("mug", "Morning mug", "Thick walls, a wide handle, no slogan.", {"EUR": 1850, "JPY": 3000}),
     Product("tin", "Tea tin", "80 grams of smoky black tea, in a tin for the next 80.", {"EUR": 1290, "JPY": 2100}),
     Product("bowl", "Whisking bowl", "For matcha; or for olives, we do not judge.", {"EUR": 2400, "JPY": 3900}),
+    Product("club", "Tea club", "A new tea every month. It is an order of its own.", _CLUB, every="month"),
 )
 PRODUCTS: Mapping[str, Product] = MappingProxyType({product.sku: product for product in _PRODUCTS})
 

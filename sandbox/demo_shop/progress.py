@@ -60,6 +60,10 @@ _ROWS = (
     Progress("refunded", "Refunded", "The money is on its way back to you.", 3, "good"),
     Progress("partially_refunded", "Partly refunded", "A part of the money is on its way back to you.", 3, "good"),
     Progress("disputed", "Disputed", "Your bank has opened a dispute about this payment.", 3, "bad"),
+    Progress("active", "Welcome!", "The first payment is settled; the next ones follow by themselves.", 3, "good"),
+    Progress("past_due", "A payment is due", "The latest one did not succeed; it will be tried again.", 3, "bad"),
+    Progress("unpaid", "A payment is missing", "The latest one did not succeed, and is not tried again.", 3, "bad"),
+    Progress("ended", "Ended", "This subscription has ended, and nothing more is collected.", 3, "bad"),
     Progress("charged_back", "Charged back", "Your bank has taken the payment back.", 3, "bad"),
 )
 _BY_STATUS = {row.status: row for row in _ROWS}

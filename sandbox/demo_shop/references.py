@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
+
+#: What the payment service calls an order.
+ORDER_ID = re.compile(r"ord_[a-z2-7]{26}")
 
 
 def new_reference() -> str:

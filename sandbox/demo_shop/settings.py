@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from sandbox.demo_shop.card_fields import CardFields
+
 
 class SettingMissing(Exception):
     """A setting is absent or unusable; the message names it."""
@@ -13,13 +15,17 @@ class SettingMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the shop and the payment service are. URLs have no trailing slash."""
+    """Where the shop and the payment service are. URLs have no trailing slash.
+
+    Without `card_fields` customers pay on the payment provider's page only.
+    """
 
     port: int
     url: str
     api_url: str
     api_key: str = field(repr=False)
     return_secret: bytes = field(repr=False)
+    card_fields: CardFields | None = None
 
     @property
     def redirect_url(self) -> str:
@@ -43,7 +49,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         api_url=_url(environment, "SHOP_API_URL"),
         api_key=_required(environment, "SHOP_API_KEY"),
         return_secret=_required(environment, "SHOP_RETURN_SECRET").encode(),
+        card_fields=_card_fields(environment),
     )
+
+
+def _card_fields(environment: Mapping[str, str]) -> CardFields | None:
+    """Return where the provider's card fields come from: both settings, or neither."""
+    if not any(environment.get(name) for name in ("SHOP_PSP_SCRIPT_URL", "SHOP_PSP_KEY")):
+        return None
+    key = _required(environment, "SHOP_PSP_KEY")
+    if not key.startswith("pk_"):
+        raise SettingMissing("SHOP_PSP_KEY must be a publishable key (pk_...): every customer sees it")
+    return CardFields(_url(environment, "SHOP_PSP_SCRIPT_URL"), key)
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

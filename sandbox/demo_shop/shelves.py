@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.demo_shop.cart import MOST_OF_ONE
+from sandbox.demo_shop.cart import MOST_OF_ONE, WAYS
 from sandbox.demo_shop.catalogue import CURRENCIES, PRODUCTS
 from sandbox.demo_shop.forms import read_form
 from sandbox.demo_shop.pages import Pages, cart_of, see_other
@@ -27,6 +27,7 @@ class Shelves:
             Route("/cart", self.cart),
             Route("/cart/add", self.add, methods=["POST"]),
             Route("/cart/quantity", self.change, methods=["POST"]),
+            Route("/cart/way", self.choose_way, methods=["POST"]),
             Route("/currency", self.choose_currency, methods=["POST"]),
         ]
 
@@ -54,6 +55,13 @@ class Shelves:
             raise HTTPException(400, "a quantity is 0 to 9")
         changed = cart_of(request).with_quantity(_sku(form), int(quantity), new_reference())
         return self._pages.keep_cart(see_other("/cart"), changed)
+
+    async def choose_way(self, request: Request) -> Response:
+        """Pay in another way."""
+        form = await read_form(request)
+        if (way := next((way for way in WAYS if way == form.get("way")), None)) is None:
+            raise HTTPException(400, "the shop knows no such way to pay")
+        return self._pages.keep_cart(see_other("/cart"), cart_of(request).with_way(way, new_reference()))
 
     async def choose_currency(self, request: Request) -> Response:
         """Price everything in another currency."""

@@ -6,7 +6,6 @@ The redirect back is not believed, even signed: the payment service is asked.
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
@@ -21,30 +20,33 @@ from sandbox.demo_shop.forms import read_form
 from sandbox.demo_shop.order_book import OrderBook, Placed
 from sandbox.demo_shop.pages import Pages, cart_of, see_other
 from sandbox.demo_shop.progress import STEPS, Progress, after_paying, progress
-from sandbox.demo_shop.references import new_reference
+from sandbox.demo_shop.references import ORDER_ID, new_reference
+from sandbox.demo_shop.settings import Settings
 from sandbox.demo_shop.signature import Forged, Returned, verify
 
-_ORDER_ID = re.compile(r"ord_[a-z2-7]{26}")
 _MOST_LISTED = 25
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look at an order gave: its state, the customer's cart from now on, whether this customer may pay it."""
+    """What a look at an order gave: its state, the customer's cart from now on, whether this customer may pay it.
+
+    `every` is the interval of a subscription.
+    """
 
     state: Progress
     cart: Cart
     may_pay: bool
+    every: str | None = None
 
 
 class Till:
-    """Paying and what comes after. `redirect_url` is where customers come back to."""
+    """Paying and what comes after."""
 
-    def __init__(self, pages: Pages, api: CheckoutApi, redirect_url: str, return_secret: bytes) -> None:
+    def __init__(self, pages: Pages, api: CheckoutApi, settings: Settings) -> None:
         self._pages = pages
         self._api = api
-        self._redirect_url = redirect_url
-        self._return_secret = return_secret
+        self._settings = settings
         self._book = OrderBook()
 
     def routes(self) -> list[Route]:
@@ -72,13 +74,13 @@ class Till:
             words = (error.detail, *error.errors)
             return self._pages.message(cart, 502, "The payment service did not take this order", *words)
         self._book.remember(order, cart.description)
-        return see_other(order.checkout_url)
+        return see_other(f"/pay/{order.id}" if self._pays_here(cart) else order.checkout_url)
 
     async def thanks(self, request: Request) -> Response:
         """Receive a customer who comes back from paying, or from not paying."""
         cart = cart_of(request)
         try:
-            returned = verify(self._return_secret, request.query_params.multi_items())
+            returned = verify(self._settings.return_secret, request.query_params.multi_items())
         except Forged:
             return self._pages.show("forged.html", cart, 400)
         return await self._order_page(cart, returned.payment_order_id, returned, returned)
@@ -92,7 +94,7 @@ class Till:
     async def status(self, request: Request) -> Response:
         """Answer the page's script: the status as the payment service has it now."""
         order_id, cart = request.path_params["order_id"], cart_of(request)
-        if not _ORDER_ID.fullmatch(order_id):
+        if not ORDER_ID.fullmatch(order_id):
             return JSONResponse({"detail": "no such order"}, 404)
         try:
             seen = await self._look(order_id, cart, has_finished="finished" in request.query_params)
@@ -119,11 +121,22 @@ class Till:
         order = await self._api.find(order_id)
         state = after_paying(progress(order.status if order else "created"), has_finished=has_finished)
         if order is None or order.reference != cart.reference:
-            return Seen(state, cart, may_pay=False)
-        return Seen(state, _cart_after(state, cart), may_pay=state.can_pay)
+            return Seen(state, cart, may_pay=False, every=order.every if order else None)
+        return Seen(state, _cart_after(state, cart), may_pay=state.can_pay, every=order.every)
+
+    def _pays_here(self, cart: Cart) -> bool:
+        return cart.way == "card" and self._settings.card_fields is not None
 
     def _new_order(self, cart: Cart) -> NewOrder:
-        return NewOrder(cart.reference, cart.amount, cart.currency_code, self._redirect_url, cart.description)
+        return NewOrder(
+            cart.reference,
+            cart.amount,
+            cart.currency_code,
+            self._settings.redirect_url,
+            cart.description,
+            payment_method="CARD" if self._pays_here(cart) else "APM",
+            every=cart.every,
+        )
 
     async def _order_page(
         self, cart: Cart, order_id: str, terms: PaymentOrder | Returned, returned: Returned | None = None
@@ -140,6 +153,7 @@ class Till:
             status_url=f"/status/{order_id}" + ("?finished" if has_finished else ""),
             reference=terms.reference,
             amount=currency(terms.currency).text(terms.amount),
+            every=seen.every,
             state=seen.state,
             steps=STEPS,
             may_pay=seen.may_pay,

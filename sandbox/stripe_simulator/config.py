@@ -73,6 +73,7 @@ class Config:
     rate_limit_total: int = 100
     latency_ms: float = 0.0
     delayed_debit_seconds: float = 3 * 86_400.0
+    slow_debit_seconds: float = 2 * 86_400.0
     refund_seconds: float = 3 * 86_400.0
     invoice_draft_seconds: float = 3600.0
     retry_seconds: tuple[float, ...] = (3 * 86_400.0, 5 * 86_400.0, 7 * 86_400.0)
@@ -117,6 +118,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         rate_limit_total=int(number("RATE_LIMIT_TOTAL", default.rate_limit_total)),
         latency_ms=number("LATENCY_MS", default.latency_ms),
         delayed_debit_seconds=number("DELAYED_DEBIT_SECONDS", default.delayed_debit_seconds),
+        slow_debit_seconds=number("SLOW_DEBIT_SECONDS", default.slow_debit_seconds),
         refund_seconds=number("REFUND_SECONDS", default.refund_seconds),
         invoice_draft_seconds=number("INVOICE_DRAFT_SECONDS", default.invoice_draft_seconds),
         retry_seconds=_durations(text("RETRY_SECONDS", ",".join(map(str, default.retry_seconds)))),

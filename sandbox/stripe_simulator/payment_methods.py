@@ -37,6 +37,7 @@ class Method:
     account_label: str = ""
     account_succeeds: str = ""
     account_fails: str = ""
+    account_fails_slowly: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Instrument:
     claim: Claim | None = None  # the cardholder disputes the charge at once
     attaches: bool = False  # can be kept for later although its charges fail
     authenticate_always: bool = False  # also when the customer is not there
+    is_slow: bool = False  # a delayed debit that takes its time
 
 
 CARD = Method("card", Kind.CARD, "Card", None)
@@ -95,6 +97,7 @@ METHODS = {
             "IBAN",
             "DE89370400440532013000",
             "DE62370400440532013001",
+            "DE78370400440532013004",
         ),
         Method(
             "us_bank_account",
@@ -220,6 +223,8 @@ def account(method: Method, number: str) -> Instrument | Failure:
         return Instrument(method, compact[-4:], refund=RefundOutcome.SUCCEEDS_LATER)
     if compact == method.account_fails:
         return Instrument(method, compact[-4:], DEBIT_FAILED)
+    if compact and compact == method.account_fails_slowly:
+        return Instrument(method, compact[-4:], DEBIT_FAILED, is_slow=True)
     message = f"Use a test account: {method.account_succeeds} succeeds, {method.account_fails} fails."
     return Failure("account_number_invalid", message, charged=False)
 

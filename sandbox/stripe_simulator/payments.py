@@ -157,8 +157,8 @@ class Payments:
         intent.update(status="processing", latest_charge=charge["id"])
         self._events.emit("charge.pending", charge)
         self._events.emit("payment_intent.processing", intent)
-        due = self._clock.now() + self._config.delayed_debit_seconds
-        self._clock.at(due, lambda: self._settle_when_due(record, intent, instrument))
+        wait = self._config.slow_debit_seconds if instrument.is_slow else self._config.delayed_debit_seconds
+        self._clock.at(self._clock.now() + wait, lambda: self._settle_when_due(record, intent, instrument))
         complete(record, instrument, "unpaid", self._events)
 
     def _hand_out_voucher(self, record: SessionRecord, intent: Json, instrument: Instrument) -> None:

@@ -152,4 +152,7 @@ def _shop(addresses: Addresses, port: int) -> ProcessSpec:
         "SHOP_API_KEY": addresses.api_key,
         "SHOP_RETURN_SECRET": addresses.return_secret,
     }
+    if addresses.simulator_url:
+        settings["SHOP_PSP_SCRIPT_URL"] = f"{addresses.simulator_url}/js/stripe.js"
+        settings["SHOP_PSP_KEY"] = "pk_test_simulator"
     return python_process("demo_shop", "sandbox.demo_shop", settings, f"{_url(port)}/healthz")

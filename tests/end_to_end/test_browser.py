@@ -1,4 +1,4 @@
-"""The demo shop and the hosted page as a customer meets them, in a real browser."""
+"""The demo shop, the hosted page and the card fields as a customer meets them, in a real browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
 
 from sandbox.world import World
 
@@ -34,6 +34,7 @@ pytestmark = [
 _PATIENCE_MS = 60_000
 GOOD_CARD = "4242 4242 4242 4242"
 DECLINED_CARD = "4000 0000 0000 0002"
+SECURE_CARD = "4000 0025 0000 3155"
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
     tab, errors = context.new_page(), list[str]()
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("response", lambda response: errors.extend(_server_error(response)))
+    tab.on("console", lambda message: errors.extend(_refusal(message)))
     yield tab
     context.close()
     assert errors == []
@@ -127,23 +129,98 @@ def test_a_return_address_with_another_amount_is_not_believed(page: Page) -> Non
     expect(page.get_by_role("alert")).to_contain_text("forged")
 
 
-def check_out(page: Page, product: str) -> None:
-    """Put a product into the cart and go to the hosted page."""
+def test_a_card_is_typed_on_the_shops_own_page(page: Page) -> None:
+    """Declined, then paid, and the customer never leaves the shop; what is typed stands in the provider's frame."""
+    choose_card(page, "Morning mug")
+    expect(page.locator("#total")).to_have_text("€18.50")
+    type_card(page, DECLINED_CARD)
+    expect(page.get_by_role("alert")).to_contain_text("declined")
+    assert "/pay/ord_" in page.url
+    type_card(page, GOOD_CARD)
+    page.wait_for_url("**/thanks?**")
+
+    expect_status(page, "paid")
+    expect(page.locator("#count")).to_be_hidden()
+
+
+def test_the_bank_asks_over_the_shops_own_page(page: Page) -> None:
+    choose_card(page, "Tea tin")
+    type_card(page, SECURE_CARD)
+    bank = page.frame_locator('iframe[title="Authentication by your bank"]')
+    bank.get_by_role("button", name="Complete authentication").click()
+    page.wait_for_url("**/thanks?**")
+
+    expect_status(page, "paid")
+
+
+def test_a_customer_who_left_the_card_fields_finds_them_again(page: Page) -> None:
+    choose_card(page, "Whisking bowl")
+    fields, order_id = page.url, parameter(page.url, r"ord_[a-z2-7]{26}")
+    page.goto(f"/orders/{order_id}")
+    expect_status(page, "registered")
+    page.get_by_role("button", name="Go on to the payment").click()
+    page.wait_for_url(fields)
+    type_card(page, GOOD_CARD)
+    page.wait_for_url("**/thanks?**")
+
+    expect_status(page, "paid")
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["on the shop's page", "on the provider's page"])
+def test_a_customer_joins_the_club(page: Page, here: bool) -> None:
+    if here:
+        choose_card(page, "Tea club")
+        expect(page.locator(".total")).to_contain_text("every month")
+        type_card(page, GOOD_CARD)
+    else:
+        check_out(page, "Tea club")
+        pay(page, GOOD_CARD, button="Subscribe")
+    page.wait_for_url("**/thanks?**")
+
+    expect_status(page, "active")
+    expect(page.locator(".facts")).to_contain_text("€15.00 every month")
+
+
+def fill_cart(page: Page, product: str) -> None:
+    """Put a product into the cart and look at it."""
     page.goto("/")
     page.get_by_role("button", name=f"Add {product} to the cart").click()
     page.get_by_role("link", name="See the cart").click()
+
+
+def check_out(page: Page, product: str) -> None:
+    """Put a product into the cart and go to the hosted page."""
+    fill_cart(page, product)
     page.get_by_role("button", name="Check out").click()
     page.wait_for_url("**/c/pay/**")
 
 
-def pay(page: Page, number: str) -> None:
+def choose_card(page: Page, product: str) -> None:
+    """Put a product into the cart and go to the card fields on the shop's own page."""
+    fill_cart(page, product)
+    page.get_by_role("button", name="Card, right here").click()
+    page.get_by_role("button", name="Check out").click()
+    page.wait_for_url("**/pay/ord_*")
+    expect(page.get_by_role("button", name="Pay", exact=True)).to_be_enabled()
+
+
+def type_card(page: Page, number: str) -> None:
+    """Fill in the provider's fields on the shop's page and press the shop's button."""
+    page.get_by_label("E-mail").fill("ada@example.org")
+    fields = page.frame_locator('iframe[title="Secure card payment input frame"]')
+    for label, value in (("Card number", number), ("Expiry (MM / YY)", "12 / 34"), ("CVC", "123")):
+        fields.get_by_label(label).fill(value)
+    page.get_by_role("button", name="Pay", exact=True).click()
+
+
+def pay(page: Page, number: str, button: str = "Pay") -> None:
     """Fill in the hosted page's card form and send it."""
     form = page.locator("form[data-method=card]")
     form.get_by_label("E-mail").fill("ada@example.org")
     form.get_by_label("Card number").fill(number)
     form.get_by_label("Expiry").fill("12 / 34")
     form.get_by_label("CVC").fill("123")
-    form.get_by_role("button", name="Pay").click()
+    form.get_by_role("button", name=button).click()
 
 
 def expect_status(page: Page, status: str) -> None:
@@ -167,6 +244,11 @@ def parameter(text: str, pattern: str) -> str:
     found = re.search(pattern, text)
     assert found is not None, f"{pattern} is not in {text}"
     return found[0]
+
+
+def _refusal(message: ConsoleMessage) -> list[str]:
+    """Return what a page's content security policy has kept out."""
+    return [message.text] if "Content Security Policy" in message.text else []
 
 
 def _server_error(response: Response) -> list[str]:

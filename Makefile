@@ -40,7 +40,7 @@ test: setup ## every test, on real Kafka and PostgreSQL; a file stays in one of 
 	@$(BIN)/pytest -q $(ONE_NAMED)
 	@$(BIN)/pytest -q -n $(or $(JOBS),3) --dist loadfile --ignore $(ONE_NAMED) tests
 
-demo: setup ## 200 payments through real Kafka and PostgreSQL, then the sums must agree
+demo: setup ## 200 payments and every life of one, through real Kafka and PostgreSQL; then the sums must agree
 	@$(BIN)/python -m sandbox.demo
 
 chaos: setup ## break every part for MINUTES=10 under traffic (SEED=n repeats a plan); nothing may be lost or doubled

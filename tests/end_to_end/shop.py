@@ -8,7 +8,7 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -176,13 +176,13 @@ class Shop:
         with self._engine.begin() as connection:
             connection.execute(text(statement), parameters)
 
-    def log_size(self) -> int:
-        """Records in all topics together."""
-        return sum(high for _, high in self._watermarks().values())
+    def log_size(self, names: Collection[str] = tuple(topics())) -> int:
+        """Records in these topics together, or in all."""
+        return sum(high for (name, _), (_, high) in self._watermarks(names).items())
 
     def records(self, topic: str, key: str | None = None) -> list[Message]:
         """Every record of a topic, or those under one key."""
-        ends = {tp: high for tp, (_, high) in self._watermarks().items() if tp[0] == topic}
+        ends = {tp: high for tp, (_, high) in self._watermarks([topic]).items()}
         consumer = self._consumer()
         consumer.assign([TopicPartition(topic, partition, 0) for (_, partition), high in ends.items() if high])
         found: list[Message] = []
@@ -201,12 +201,12 @@ class Shop:
                 objects.append(json.loads(message.value() or b"")["data"]["object"])
         return objects
 
-    def _watermarks(self) -> dict[tuple[str, int], tuple[int, int]]:
+    def _watermarks(self, names: Collection[str] = tuple(topics())) -> dict[tuple[str, int], tuple[int, int]]:
         consumer = self._consumer()
         marks = {
             (name, partition): consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=20)
-            for name, topic in topics().items()
-            for partition in range(topic.partitions)
+            for name in names
+            for partition in range(topics()[name].partitions)
         }
         consumer.close()
         return marks

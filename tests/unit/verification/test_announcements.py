@@ -23,7 +23,8 @@ async def life_told() -> tuple[list[OrderStatusChanged], ScannedOrder]:
     bench = FoldOnFakes()
     await bench.run_each(LIFE.whole()[:4])
     facts, columns, version = bench.store.tables.orders[LIFE.order_id]
-    return bench.announced(), ScannedOrder(LIFE.order_id, facts, columns, version, updated_at_ms=1_000)
+    row = ScannedOrder(LIFE.order_id, facts, columns, version, 1_000, bench.store.tables.movements[LIFE.order_id])
+    return bench.announced(), row
 
 
 def records(*told: OrderStatusChanged) -> list[Record]:

@@ -125,6 +125,8 @@ class Caller:
         while (cause := self._diagnosis.held_for) or (rest.is_on and not is_trying):
             async with self.given_back():
                 if cause:
+                    await turn.aclose()  # whoever finds out when the hold is over may need the place to try
+                    is_trying = False
                     await self.psp.holds.cleared(cause)
                 else:
                     await turn.enter_async_context(rest.turn(has_failed=self._has_failed))

@@ -157,3 +157,21 @@ async def registrations(world: World, worker: Worker) -> None:
     for number in itertools.count():
         await world.handle(register(f"other-{number}", life_seconds=LONG), worker=worker)
         await asyncio.sleep(5)
+
+
+def test_an_outage_while_our_credentials_are_refused_ends_when_both_are_over() -> None:
+    """Whoever may try the endpoint must not sit on that place while another finds out whether our key is good again."""
+    world = World()
+    said = itertools.cycle([*[Trouble("transient")] * 5, *[Trouble("configuration", http_status=401)] * 2])
+
+    async def scenario() -> None:
+        worker, _ = await opened(world)
+        world.gateway.troubles_in["register"] = deque(itertools.islice(said, 100_000))
+        world.gateway.troubles_in["canary"] = deque(itertools.islice(said, 100_000))
+        worker.intake.received(records(register(f"A-{i}", life_seconds=LONG) for i in range(12)))
+        await asyncio.sleep(5 * MINUTE)
+        world.gateway.troubles_in.clear()
+        await settled(lambda: made(world, TokenIssued) == 12)
+
+    simulated(scenario())
+    assert world.dead_letters() == []

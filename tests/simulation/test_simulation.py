@@ -45,6 +45,7 @@ RED_ONCE = {
     1008: "offsets were reset to the beginning, and what was finished again was never committed",
     1074: "the index of the dead letters was restored, and the console went on as if nothing had happened",
     100033: "letters that another console had indexed were never committed, and seemed to lag for ever",
+    1800001857: "two commands waited for each other: for the place to try an endpoint, and for our key",
     100784: "a forgotten registration was not found, because the clock that had dated it was ahead",
 }
 

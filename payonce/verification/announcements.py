@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from payonce.adapters.fold_store import PUBLIC_COLUMNS
 from payonce.adapters.order_scan import ScannedOrder
 from payonce.codec import Undecodable, decode, encode_body
 from payonce.domain.events import OrderStatusChanged
@@ -21,25 +22,8 @@ from payonce.verification.findings import Finding
 from payonce.verification.letters import place_of
 
 _FIELDS = frozenset(field.name for field in fields(OrderStatusChanged))
-_PUBLIC = (
-    "client_id",
-    "reference",
-    "payment_type",
-    "payment_method",
-    "psp",
-    "payment_order_status",
-    "attempt",
-    "amount",
-    "currency",
-    "amount_paid",
-    "amount_refunded",
-    "amount_disputed",
-    "flags",
-    "evidence_due_by",
-    "current_period_end",
-    "cancel_at_period_end",
-    "next_payment_attempt",
-)
+#: Messages from before the failure's reason was told do not say it, and are still the newest of their orders.
+_PUBLIC = tuple(column for column in PUBLIC_COLUMNS if column != "failure_reason")
 
 
 @dataclass(frozen=True, slots=True)

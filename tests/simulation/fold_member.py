@@ -51,6 +51,7 @@ class FoldMember:
         self._arrived = asyncio.Event()
         self._is_committing = False
         self._connection = asyncio.Lock()  # requests to the coordinator do not overtake each other
+        self._callback = asyncio.Lock()  # one task hears of rebalances: what it hears first, it ends first
 
     async def run(self) -> None:
         """Take batches for ever."""
@@ -77,35 +78,40 @@ class FoldMember:
             self._arrived.set()
 
     async def revoke(self, partitions: Sequence[TopicPartition]) -> None:
-        self.is_leaving = True
-        await self.batches.wait_until_idle(_BEFORE_REVOCATION_SECONDS)
-        self._fold.revoked()
-        if self._rng.random() < 0.5:
-            await self._commit()
+        async with self._callback:
+            self.is_leaving = True
+            await self.batches.wait_until_idle(_BEFORE_REVOCATION_SECONDS)
+            self._fold.revoked()
+            if self._rng.random() < 0.5:
+                await self._commit()
 
     async def assign(self, partitions: Sequence[TopicPartition], generation: int) -> None:
-        committed = await self._network.call(self.owner, lambda: {p: self._group.committed.get(p) for p in partitions})
-        self.generation = generation
-        behind = {}
-        try:
-            behind = dict(await self._fold.assigned(committed))
-        except StoreUnavailable:
-            pass
-        except Exception as error:  # noqa: BLE001  (Faust's crash: the process ends)
-            self._failed(error)
-            return
-        self._acked.clear()
-        if self._rng.random() < 0.7:
-            self._buffer.clear()
-        self._next = {place: behind.get(place, offset or 0) for place, offset in committed.items()}
-        self.is_leaving = False
-        self._arrived.set()
+        async with self._callback:
+            committed = await self._network.call(
+                self.owner, lambda: {p: self._group.committed.get(p) for p in partitions}
+            )
+            self.generation = generation
+            behind = {}
+            try:
+                behind = dict(await self._fold.assigned(committed))
+            except StoreUnavailable:
+                pass
+            except Exception as error:  # noqa: BLE001  (Faust's crash: the process ends)
+                self._failed(error)
+                return
+            self._acked.clear()
+            if self._rng.random() < 0.7:
+                self._buffer.clear()
+            self._next = {place: behind.get(place, offset or 0) for place, offset in committed.items()}
+            self.is_leaving = False
+            self._arrived.set()
 
     async def lose(self) -> None:
-        self.is_leaving = True
-        await self.batches.wait_until_idle(_BEFORE_REVOCATION_SECONDS)
-        self._fold.revoked()
-        self._next.clear()
+        async with self._callback:
+            self.is_leaving = True
+            await self.batches.wait_until_idle(_BEFORE_REVOCATION_SECONDS)
+            self._fold.revoked()
+            self._next.clear()
 
     # -- batches
 

@@ -61,8 +61,11 @@ TABLES = (
         ADD COLUMN evidence_due_by      timestamptz,
         ADD COLUMN current_period_end   timestamptz,
         ADD COLUMN cancel_at_period_end boolean,
-        ADD COLUMN next_payment_attempt timestamptz
+        ADD COLUMN next_payment_attempt timestamptz,
+        ALTER COLUMN attempt SET DEFAULT 1
     """,
+    # What the facts of an order say of which nothing is known: a row that only a question about it has made.
+    "UPDATE payment_order SET attempt = 1 WHERE attempt = 0",
     """
     CREATE INDEX payment_order_awaiting_evidence ON payment_order (evidence_due_by)
     WHERE evidence_due_by IS NOT NULL
@@ -84,6 +87,7 @@ COMMENTS = {
     "COLUMN payment_invoice.amount_due": "Minor units; null: not told",
     "COLUMN payment_invoice.attempts": "How often the PSP has tried to collect it",
     "COLUMN payment_invoice.next_attempt_at": "When the PSP tries again, while it is open",
+    "COLUMN payment_order.attempt": "The attempt that decides the status; 1 while none is known",
     "COLUMN payment_order.evidence_due_by": "The next deadline of a dispute that waits for the shop",
     "COLUMN payment_order.current_period_end": "Until when the live subscription is paid for",
     "COLUMN payment_order.cancel_at_period_end": "Whether it ends then; null: no live subscription",
@@ -105,7 +109,8 @@ def downgrade() -> None:
             DROP COLUMN evidence_due_by,
             DROP COLUMN current_period_end,
             DROP COLUMN cancel_at_period_end,
-            DROP COLUMN next_payment_attempt
+            DROP COLUMN next_payment_attempt,
+            ALTER COLUMN attempt SET DEFAULT 0
         """
     )
     for table in ("payment_invoice", "payment_movement"):

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from payonce.codec import OwnMessage, outgoing, webhook_record
-from payonce.domain.commands import RegisterPayment
+from payonce.domain.commands import RefreshPayment, RegisterPayment
 from payonce.domain.events import TokenIssued
 from payonce.domain.terms import Terms, body_hash_of, order_id_of
 from payonce.ports import OutgoingRecord, Record
@@ -142,6 +142,11 @@ class Life:
             "metadata": {},
         }
         return webhook(f"evt_dispute_{self.n}", "charge.dispute.created", dispute, key=f"dp_{self.n}")
+
+    def refresh(self) -> OutgoingRecord:
+        """Return a question about the order, which is no fact of it."""
+        asked = RefreshPayment(self.order_id, f"refresh-{self.n}", (), "a test", NOW, "2026-10-28.endive")
+        return _own(asked)
 
     def whole(self) -> list[OutgoingRecord]:
         """Everything, in the order of the story."""

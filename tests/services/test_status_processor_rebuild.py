@@ -43,7 +43,7 @@ def lives(workers: Workers) -> list[Life]:
     chosen = [Life(n) for n in range(first, first + 60)]
     records = [record for life in chosen for record in life.whole()]
     records += random.Random(first).choices(records, k=60)  # noqa: S311  (a seed of a test)
-    records += [foreign_session(), garbage(COMMANDS), Life(first + 9_000).refund(5)]
+    records += [foreign_session(), garbage(COMMANDS), Life(first + 9_000).refund(5), Life(first + 9_001).refresh()]
     random.Random(first).shuffle(records)  # noqa: S311
     worker = workers.start()
     workers.publish(records)

@@ -50,7 +50,7 @@ PLANTED: dict[str, tuple[str, dict[str, int]]] = {
     ),
     "an order that nobody commanded": (
         "INSERT INTO payment_order (order_id) VALUES ('x' || :id)",
-        {"every order has its command": 1, ROW: 1},
+        {"every order has its command": 1},
     ),
     "an order that nobody was told of": (
         """

@@ -95,7 +95,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._events: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._polls: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._polls_shift = 0.0
-        self._closing = False
 
     # -- what asyncio asks of a loop
 
@@ -224,11 +223,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
         for incarnation in self.incarnations:
             incarnation.state = "dead"
-        for task in self.tasks:
+        while self.tasks:  # a `finally` may begin more
+            task = self.tasks.pop()
             if not task.done():
                 with suppress(BaseException):
                     task.get_coro().close()
-        self.tasks.clear()
         self.incarnations.clear()
         self._ready.clear()
         self._polls.clear()

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Response
 
 from payonce.domain.commands import RegisterPayment
 from payonce.domain.order_row import OrderRow
 from payonce.domain.terms import Terms
 from payonce.problem_documents import FieldError, Problem
+from services.checkout_api.examples import REGISTERED
 from services.checkout_api.links import Links
 from services.checkout_api.payloads import PaymentOrder, recurring_document
+from services.checkout_api.preferences import applied
 
 #: How long folding a command usually takes, rounded up: when to look again.
 RETRY_AFTER = {"Retry-After": "1"}
+#: `answer_to_post`'s three answers as FastAPI documents them (Any: parts of an OpenAPI document).
+ANSWERS_TO_POST: dict[int | str, dict[str, Any]] = {
+    202: {"description": "In the log; the hosted page follows"},
+    201: {"model": PaymentOrder, "description": "Registered: only with `Prefer: wait=N`", "content": REGISTERED},
+    200: {"model": PaymentOrder, "description": "Known already, with its status"},
+}
 #: The fields of a body; the reference and the client are the order's identity and cannot differ.
 _COMPARED = (
     "amount",
@@ -35,6 +46,10 @@ class Answer:
     status: int
     order: PaymentOrder
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        """Return it as it is sent."""
+        return Response(self.order.model_dump_json(), self.status, dict(self.headers), "application/json")
 
 
 def conflict(order: OrderRow | None, terms: Terms, body_hash: str) -> Problem | None:
@@ -59,13 +74,12 @@ def answer_to_post(
 ) -> Answer:
     """Return 201 with the page, or the card fields' secret, to who waited for it; 200 if known otherwise; else 202."""
     location = {"Location": links.order(command.order_id)}
-    applied = {} if waited_seconds is None else {"Preference-Applied": f"wait={waited_seconds}"}
     if order is None or not is_known(order, command.body_hash):
-        return Answer(202, _accepted(command, links), {**location, **applied, **RETRY_AFTER})
+        return Answer(202, _accepted(command, links), location | applied(waited_seconds) | RETRY_AFTER)
     document = shown(order, links, now=now) or _accepted(command, links)
     can_pay = document.hosted_page_url is not None or document.client_secret is not None
     status = 201 if waited_seconds is not None and can_pay else 200
-    return Answer(status, document, {**location, **applied})
+    return Answer(status, document, location | applied(waited_seconds))
 
 
 def shown(order: OrderRow, links: Links, *, now: float) -> PaymentOrder | None:

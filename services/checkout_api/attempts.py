@@ -11,7 +11,7 @@ from payonce.domain.commands import CancelPayment, RegisterPayment
 from payonce.domain.whole_order import WholeOrder
 from payonce.problem_documents import documented
 from services.checkout_api.access import Writer
-from services.checkout_api.answers import RETRY_AFTER, Answer, answer_to_post, shown
+from services.checkout_api.answers import ANSWERS_TO_POST, RETRY_AFTER, Answer, answer_to_post, shown
 from services.checkout_api.attempting import (
     cancellation,
     is_answered,
@@ -22,11 +22,10 @@ from services.checkout_api.attempting import (
 )
 from services.checkout_api.commanding import publish_command
 from services.checkout_api.dependencies import Dependencies, Parts
-from services.checkout_api.examples import REGISTERED
 from services.checkout_api.owned import once, own_order, unknown_order
 from services.checkout_api.parameters import OrderId, Prefer, Trace
 from services.checkout_api.payloads import PaymentOrder
-from services.checkout_api.preferences import preferred_wait
+from services.checkout_api.preferences import applied, preferred_wait
 from services.checkout_api.requests import AttemptRequest, CancelRequest
 
 router = APIRouter(prefix="/v1/payment-orders/{order_id}", tags=["payment orders"])
@@ -37,16 +36,7 @@ _PROBLEMS = documented(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
     "/attempts",
     status_code=202,
     response_model=PaymentOrder,
-    responses={
-        202: {"description": "In the log; the hosted page follows"},
-        201: {
-            "model": PaymentOrder,
-            "description": "Registered: only with `Prefer: wait=N`",
-            "content": REGISTERED,
-        },
-        200: {"model": PaymentOrder, "description": "Known already, with its status"},
-        **_PROBLEMS,
-    },
+    responses={**ANSWERS_TO_POST, **_PROBLEMS},
 )
 async def create_attempt(
     order_id: OrderId, body: AttemptRequest, *, client: Writer, parts: Parts, prefer: Prefer = None, trace: Trace = None
@@ -67,7 +57,7 @@ async def create_attempt(
         if wait is not None:
             whole = await once(parts, whole, lambda found: is_settled(found, body.attempt), wait)
             refuse_rejected(whole, body.attempt)
-    return _respond(_answer_to_attempt(whole, command, parts, wait))
+    return _answer_to_attempt(whole, command, parts, wait).response()
 
 
 @router.post(
@@ -102,8 +92,8 @@ async def cancel_attempt(
     document = shown(whole.row, parts.links, now=parts.clock.now())
     if document is None:
         raise unknown_order()
-    applied = {} if wait is None else {"Preference-Applied": f"wait={wait}"}
-    return _respond(Answer(202, document, applied | RETRY_AFTER) if open_still else Answer(200, document, applied))
+    answer = Answer(202, document, applied(wait) | RETRY_AFTER) if open_still else Answer(200, document, applied(wait))
+    return answer.response()
 
 
 async def _cancelled(parts: Dependencies, whole: WholeOrder, command: CancelPayment, seconds: int) -> WholeOrder:
@@ -121,7 +111,3 @@ def _answer_to_attempt(whole: WholeOrder, command: RegisterPayment, parts: Depen
         return answer
     before = {"created_at": whole.row.created_at, "version": whole.row.version}
     return Answer(answer.status, answer.order.model_copy(update=before), answer.headers)
-
-
-def _respond(answer: Answer) -> Response:
-    return Response(answer.order.model_dump_json(), answer.status, dict(answer.headers), "application/json")

@@ -9,11 +9,10 @@ from payonce.domain.order_row import OrderRow
 from payonce.ports import StoreUnavailable
 from payonce.problem_documents import documented
 from services.checkout_api.access import Reader, Writer
-from services.checkout_api.answers import Answer, answer_to_post, conflict, is_known
+from services.checkout_api.answers import ANSWERS_TO_POST, answer_to_post, conflict, is_known
 from services.checkout_api.commanding import publish_command
 from services.checkout_api.dependencies import Dependencies, Parts
 from services.checkout_api.documents import WholePaymentOrder, whole_document
-from services.checkout_api.examples import REGISTERED
 from services.checkout_api.intake import first_command, terms_of
 from services.checkout_api.owned import own_order, unknown_order
 from services.checkout_api.parameters import OrderId, Prefer, Trace
@@ -27,16 +26,7 @@ router = APIRouter(prefix="/v1/payment-orders", tags=["payment orders"])
     "",
     status_code=202,
     response_model=PaymentOrder,
-    responses={
-        202: {"description": "In the log; the hosted page follows"},
-        201: {
-            "model": PaymentOrder,
-            "description": "Registered: only with `Prefer: wait=N`",
-            "content": REGISTERED,
-        },
-        200: {"model": PaymentOrder, "description": "Known already, with its status"},
-        **documented(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
-    },
+    responses={**ANSWERS_TO_POST, **documented(400, 401, 403, 408, 409, 413, 415, 422, 429, 503)},
 )
 async def create_payment_order(
     body: PaymentOrderRequest,
@@ -61,8 +51,7 @@ async def create_payment_order(
     if wait is not None and not is_known(order, command.body_hash):
         order = await _outcome(parts, command, wait)
         _refuse_conflict(order, command)
-    answer = answer_to_post(order, command, parts.links, now=parts.clock.now(), waited_seconds=wait)
-    return _respond(answer)
+    return answer_to_post(order, command, parts.links, now=parts.clock.now(), waited_seconds=wait).response()
 
 
 @router.get("/{order_id}", response_model=WholePaymentOrder, responses=documented(401, 403, 404, 429, 503))
@@ -94,7 +83,3 @@ async def _outcome(parts: Dependencies, command: RegisterPayment, seconds: int) 
 def _refuse_conflict(order: OrderRow | None, command: RegisterPayment) -> None:
     if problem := conflict(order, command.terms, command.body_hash):
         raise problem
-
-
-def _respond(answer: Answer) -> Response:
-    return Response(answer.order.model_dump_json(), answer.status, dict(answer.headers), "application/json")

@@ -13,3 +13,8 @@ def preferred_wait(header: str | None) -> int | None:
     found = _WAIT.search(header or "")
     seconds = min(int(found[1]), LONGEST_WAIT_SECONDS) if found else 0
     return seconds or None
+
+
+def applied(wait: int | None) -> dict[str, str]:
+    """Return the header that says which preference was followed; nothing without one."""
+    return {} if wait is None else {"Preference-Applied": f"wait={wait}"}

@@ -16,7 +16,7 @@ from services.checkout_api.documents import WholePaymentOrder, whole_document
 from services.checkout_api.ending_subscriptions import is_ending, subscription_end
 from services.checkout_api.owned import once, own_order, unknown_order
 from services.checkout_api.parameters import OrderId, Prefer, Trace
-from services.checkout_api.preferences import preferred_wait
+from services.checkout_api.preferences import applied, preferred_wait
 from services.checkout_api.requests import SubscriptionCancelRequest
 
 router = APIRouter(prefix="/v1/payment-orders/{order_id}/subscription", tags=["subscriptions"])
@@ -56,6 +56,5 @@ async def cancel_subscription(
     document = whole_document(whole, parts.links, now=parts.clock.now())
     if document is None:
         raise unknown_order()
-    applied = {} if wait is None else {"Preference-Applied": f"wait={wait}"}
-    status, headers = (200, applied) if is_done else (202, applied | RETRY_AFTER)
+    status, headers = (200, applied(wait)) if is_done else (202, applied(wait) | RETRY_AFTER)
     return Response(document.model_dump_json(), status, headers, "application/json")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from payonce.ports import Ledger, LogProducer, PaymentGateway, Record, Registrat
 from services.psp_worker.assembly import Ports, Worker, assemble
 from services.psp_worker.slots import Slots
 from services.psp_worker.work import Work
-from tests.fakes.clock import LoopClock
+from tests.fakes.clock import LoopClock, simulated
 from tests.fakes.gateway import MemoryGateway
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.log import MemoryLog, command_record
@@ -150,3 +151,29 @@ class _Crashing:
             return await method(*args, **named)
         finally:
             self._crash.after()
+
+
+def crash_everywhere(
+    prepare: Callable[[World], Awaitable[None]], command: Command, *, after_effect: bool
+) -> list[World]:
+    """Run the command once for each port call that it makes, crash there, deliver it again; return the worlds."""
+    worlds: list[World] = []
+    for call in itertools.count(1):
+        world, point = World(), CrashPoint(call, after_effect=after_effect)
+        if not simulated(_crashed_and_redelivered(world, command, prepare, point)):
+            break
+        worlds.append(world)
+    return worlds
+
+
+async def _crashed_and_redelivered(
+    world: World, command: Command, prepare: Callable[[World], Awaitable[None]], point: CrashPoint
+) -> bool:
+    await prepare(world)
+    crashed = False
+    try:
+        await world.handle(command, worker=world.worker(point))
+    except Crash:
+        crashed = True
+    await world.handle(command)
+    return crashed

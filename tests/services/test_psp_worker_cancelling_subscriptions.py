@@ -12,9 +12,8 @@ from payonce.ports import FailureKind
 from services.psp_worker.cancelling_subscriptions import answer_to
 from tests.fakes.clock import simulated
 from tests.fakes.gateway import Trouble
-from tests.fakes.log import command_record
 from tests.fakes.orders import cancel_subscription
-from tests.fakes.psp_worker import Crash, CrashPoint, World
+from tests.fakes.psp_worker import World, crash_everywhere
 from tests.fakes.registrations import register
 from tests.fakes.subscribers import (
     BOTH_ENDS,
@@ -201,22 +200,9 @@ def test_a_refusal_of_another_kind_goes_to_ops(kind: FailureKind) -> None:
 @pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
 def test_a_crash_at_any_call_and_the_command_again_ends_it_once(at: SubscriptionEnd, after_effect: bool) -> None:
     """The command comes again until it is committed; its outcome is said at least once."""
-
-    async def scenario(call: int | None) -> int:
-        world = World()
-        await subscribed(world)
-        crash = CrashPoint(call, after_effect=after_effect)
-        command = command_record(cancel_subscription(at=at))
-        try:
-            await world.handle(command, worker=world.worker(crash))
-        except Crash:
-            await world.handle(command)
+    worlds = crash_everywhere(subscribed, cancel_subscription(at=at), after_effect=after_effect)
+    assert len(worlds) >= 3
+    for world in worlds:
         assert {(told.at, told.subscription) for told in accepted(world)} == {(at, SUBSCRIPTION)}
         assert world.gateway.billing.subscriptions[SUBSCRIPTION]["cancel_at_period_end"] is (at == "period_end")
         assert cancellations(world) <= 2
-        return crash.passed
-
-    calls = simulated(scenario(None))
-    assert calls >= 3
-    for call in range(1, calls + 1):
-        simulated(scenario(call))

@@ -15,7 +15,7 @@ from tests.fakes.clock import START, simulated
 from tests.fakes.gateway import Trouble
 from tests.fakes.log import command_record
 from tests.fakes.orders import cancel, refresh, refund
-from tests.fakes.psp_worker import Crash, CrashPoint, World, settled
+from tests.fakes.psp_worker import World, crash_everywhere, settled
 from tests.fakes.registrations import register
 
 FIRST = register()
@@ -244,52 +244,29 @@ def test_an_unknown_attempt_is_settled_and_told(is_born: bool) -> None:
 
 @pytest.mark.parametrize("after_effect", [False, True])
 def test_a_crash_at_any_step_leaves_nothing_open_and_a_snapshot(after_effect: bool) -> None:
-    call = 0
-    while True:
-        call += 1
-        world = World()
+    async def born_late(world: World) -> None:
+        await failed_by_proof(world)
+        world.gateway.bear(registration_request(FIRST))
 
-        async def scenario(world: World = world, call: int = call) -> bool:
-            await failed_by_proof(world)
-            world.gateway.bear(registration_request(FIRST))
-            crashed = False
-            try:
-                await world.handle(refresh(), worker=world.worker(CrashPoint(call, after_effect=after_effect)))
-            except Crash:
-                crashed = True
-            await world.handle(refresh())
-            return crashed
-
-        if not simulated(scenario()):
-            break
+    worlds = crash_everywhere(born_late, refresh(), after_effect=after_effect)
+    assert len(worlds) >= 5
+    for world in worlds:
         assert world.gateway.open_sessions() == []
         assert shown(world)["cs_test_1"]["status"] == "expired"
-    assert call > 5
 
 
 @pytest.mark.parametrize("after_effect", [False, True])
 def test_what_was_recorded_and_not_said_when_a_process_ended_is_said(after_effect: bool) -> None:
     """A refresh settles the attempt, ends before it can say so, and comes again."""
-    call = 0
-    while True:
-        call += 1
-        world = World()
 
-        async def scenario(world: World = world, call: int = call) -> bool:
-            await left_unknown(world)
-            await asyncio.sleep(400)
-            crashed = False
-            try:
-                await world.handle(refresh(), worker=world.worker(CrashPoint(call, after_effect=after_effect)))
-            except Crash:
-                crashed = True
-            await world.handle(refresh())
-            return crashed
+    async def long_unknown(world: World) -> None:
+        await left_unknown(world)
+        await asyncio.sleep(400)
 
-        if not simulated(scenario()):
-            break
+    worlds = crash_everywhere(long_unknown, refresh(), after_effect=after_effect)
+    assert len(worlds) >= 4
+    for call, world in enumerate(worlds, 1):
         assert isinstance(world.outcomes()[-2], RegistrationFailed), f"crash at call {call}"
-    assert call > 4
 
 
 def test_an_object_that_cannot_be_is_set_aside() -> None:

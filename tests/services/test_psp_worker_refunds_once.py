@@ -15,7 +15,7 @@ from tests.fakes.clock import simulated
 from tests.fakes.gateway import Trouble
 from tests.fakes.log import command_record
 from tests.fakes.orders import refund
-from tests.fakes.psp_worker import Crash, CrashPoint, World, settled
+from tests.fakes.psp_worker import World, crash_everywhere, settled
 from tests.fakes.refund_runs import answers, paid_order, returned, run
 
 HOUR = 3600
@@ -121,29 +121,17 @@ def test_a_replay_of_a_refused_refund_does_not_come_back() -> None:
 def test_a_crash_at_any_step_pays_back_once_at_most_and_says_one_thing(
     troubles: list[Trouble], after_effect: bool
 ) -> None:
-    call = 0
-    while True:
-        call += 1
-        world = World()
+    async def paid_in_trouble(world: World) -> None:
         world.gateway.troubles_in["refund"].extend(troubles)
+        await paid_order(world)
 
-        async def scenario(world: World = world, call: int = call) -> bool:
-            await paid_order(world)
-            crashed = False
-            try:
-                await world.handle(refund(), worker=world.worker(CrashPoint(call, after_effect=after_effect)))
-            except Crash:
-                crashed = True
-            await world.handle(refund())
-            return crashed
-
-        if not simulated(scenario()):
-            break
+    worlds = crash_everywhere(paid_in_trouble, refund(), after_effect=after_effect)
+    assert len(worlds) >= 5
+    for call, world in enumerate(worlds, 1):
         said = answers(world)
         assert said, f"crash at call {call}: no outcome"
         assert len(set(map(repr, said))) == 1
         assert returned(world) == (1999 if isinstance(said[0], RefundAccepted) else 0)
-    assert call > 5
 
 
 @settings(deadline=None, max_examples=80)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given, settings
@@ -26,43 +25,23 @@ from tests.fakes.happenings import (
     told,
 )
 from tests.fakes.orders import cancel
-from tests.fakes.psp_worker import Crash, CrashPoint, World
+from tests.fakes.psp_worker import World, crash_everywhere
 from tests.fakes.registrations import register
-
-
-def crash_everywhere(
-    prepare: Callable[[World], Awaitable[None]], command: RegisterPayment | CancelPayment
-) -> list[World]:
-    """Run the command once for each port call that it makes, crash there, deliver it again; return the worlds."""
-    worlds: list[World] = []
-    for after_effect in (False, True):
-        for call in range(1, 200):
-            world = World()
-
-            async def scenario(world: World = world, call: int = call, after_effect: bool = after_effect) -> bool:
-                await prepare(world)
-                try:
-                    await world.handle(command, worker=world.worker(CrashPoint(call, after_effect=after_effect)))
-                except Crash:
-                    await world.handle(command)
-                    return True
-                return False
-
-            if not simulated(scenario()):
-                break
-            worlds.append(world)
-    assert len(worlds) > 6
-    return worlds
 
 
 @pytest.mark.parametrize("what", HAPPENINGS)
 @pytest.mark.parametrize("command", [SECOND, cancel()])
-def test_a_crash_at_any_step_of_settling_is_harmless(command: RegisterPayment | CancelPayment, what: Happening) -> None:
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_a_crash_at_any_step_of_settling_is_harmless(
+    command: RegisterPayment | CancelPayment, what: Happening, after_effect: bool
+) -> None:
     async def prepare(world: World) -> None:
         await world.handle(FIRST)
         happen(world, what)
 
-    for world in crash_everywhere(prepare, command):
+    worlds = crash_everywhere(prepare, command, after_effect=after_effect)
+    assert len(worlds) >= 3
+    for world in worlds:
         answers = [outcome for outcome in world.outcomes()[1:] if outcome.command_id == command.command_id]  # type: ignore[attr-defined]
         assert answers
         assert len(set(map(repr, answers))) == 1
@@ -72,14 +51,19 @@ def test_a_crash_at_any_step_of_settling_is_harmless(command: RegisterPayment | 
 
 @pytest.mark.parametrize("command", [SECOND, cancel()])
 @pytest.mark.parametrize("is_born", [False, True])
-def test_a_crash_at_any_step_of_asking_is_harmless(command: RegisterPayment | CancelPayment, is_born: bool) -> None:
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_a_crash_at_any_step_of_asking_is_harmless(
+    command: RegisterPayment | CancelPayment, is_born: bool, after_effect: bool
+) -> None:
     async def prepare(world: World) -> None:
         await stop_while_unknown(world)
         if is_born:
             world.gateway.bear(registration_request(FIRST))
         await asyncio.sleep(400)
 
-    for world in crash_everywhere(prepare, command):
+    worlds = crash_everywhere(prepare, command, after_effect=after_effect)
+    assert len(worlds) >= 3
+    for world in worlds:
         assert world.row(FIRST).state == ("expired" if is_born else "failed")
         assert told(world)[-1] == ("TokenIssued" if command is SECOND else "AttemptCancelled")
         assert_one_page_at_most(world)

@@ -12,7 +12,7 @@ from services.psp_worker.exits import LedgerContradicted
 from services.psp_worker.outcome import unknown
 from tests.fakes.clock import START, simulated
 from tests.fakes.gateway import Trouble
-from tests.fakes.psp_worker import Crash, CrashPoint, World, settled
+from tests.fakes.psp_worker import World, crash_everywhere, settled
 from tests.fakes.registrations import register
 
 HOUR = 3600
@@ -136,31 +136,20 @@ def test_a_try_is_not_made_once_others_have_found_that_nobody_knows() -> None:
 )
 def test_a_crash_at_any_step_loses_nothing_and_makes_nothing_twice(troubles: list[Trouble], after_effect: bool) -> None:
     """Wherever the process ends, the redelivered command ends in one session at most and a published outcome."""
-    crash_call = 0
-    while True:
-        crash_call += 1
-        world, command = World(), register()
+
+    async def in_trouble(world: World) -> None:
         world.gateway.troubles.extend(troubles)
-        point = CrashPoint(crash_call, after_effect=after_effect)
-        if not simulated(_crash_and_redeliver(world, point)):
-            break
+
+    command = register()
+    worlds = crash_everywhere(in_trouble, command, after_effect=after_effect)
+    assert len(worlds) >= 3
+    for call, world in enumerate(worlds, 1):
         outcomes = world.outcomes()
         row = world.row(command)
-        assert outcomes, f"crash at call {crash_call}: no outcome"
+        assert outcomes, f"crash at call {call}: no outcome"
         assert len(world.gateway.sessions) <= 1
         assert len(set(map(repr, outcomes))) == 1
         assert (row.state == "open") == isinstance(outcomes[0], TokenIssued)
         assert row.state in ("open", "failed")
         was_refused = isinstance(outcomes[0], RegistrationFailed) and outcomes[0].reason == "psp_refused"
         assert bool(world.dead_letters()) == was_refused
-    assert crash_call > 3
-
-
-async def _crash_and_redeliver(world: World, point: CrashPoint) -> bool:
-    crashed = False
-    try:
-        await world.handle(register(), worker=world.worker(point))
-    except Crash:
-        crashed = True
-    await world.handle(register())
-    return crashed

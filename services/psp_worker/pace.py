@@ -40,7 +40,9 @@ _QUIET_SECONDS = 10.0
 _SAME_COMPLAINT_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.1
 #: Calls whose quickest tenth tells what the PSP itself needs for one.
-_REMEMBERED_CALLS = 50
+_REMEMBERED_CALLS = 20
+#: Answers come evenly if the time between two is at least this part of the time between their calls.
+_EVEN_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,13 @@ class Limits:
     reserved: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    left_at: float
+    at: float
+    came_evenly: bool
+
+
 class Lane:
     """One line of callers. Its head waits until a call is `due`, makes ready, says that it has `left`, and its end."""
 
@@ -61,6 +70,7 @@ class Lane:
         self._gates = gates
         # At first nobody knows, and the worst is assumed.
         self._took = deque([0.0] * _REMEMBERED_CALLS, maxlen=_REMEMBERED_CALLS)
+        self._before = _Answered(0.0, 0.0, came_evenly=False)
 
     async def due(self) -> None:
         """Return when a call may leave at once. Only for the head of the line, which must then say `left`."""
@@ -73,12 +83,20 @@ class Lane:
     def came_back(self, left_at: float) -> None:
         """Note the end of a call, answered or not: once for each that has left."""
         now = self._pacer.now()
-        self._took.append(now - left_at)
+        self._remember(left_at, now)
         # Whatever a call took beyond what the quick ones take, it may have spent on its way there.
         quick = sorted(self._took)[_REMEMBERED_CALLS // 10]
         arrived_at = max(left_at, now - quick)
         for gate in self._gates:
             gate.came_back(arrived_at)
+
+    def _remember(self, left_at: float, now: float) -> None:
+        """Keep what the call before took, unless the network held it back: then answers come in a bunch."""
+        before = self._before
+        came_evenly = now - before.at >= _EVEN_SHARE * abs(left_at - before.left_at)
+        if came_evenly and before.came_evenly:
+            self._took.append(before.at - before.left_at)
+        self._before = _Answered(left_at, now, came_evenly)
 
 
 class Pacer:

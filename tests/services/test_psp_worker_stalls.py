@@ -76,6 +76,7 @@ def arrivals(weather: list[tuple[float, float]], *, latency_seconds: float, work
 
 @example(weather=[(5.0, 15.0)], latency=0.3, workers=1)
 @example(weather=[(5.0, 1.5), (0.2, 1.5), (0.2, 1.5)], latency=0.05, workers=3)
+@example(weather=[(1.0, 2.0)] * 3, latency=0.5, workers=1)
 @settings(deadline=None, max_examples=25)
 @given(
     weather=st.lists(st.tuples(st.floats(0.1, 6), st.floats(1.3, 20)), min_size=1, max_size=5),

@@ -70,6 +70,7 @@ class Api:
         body = await _read_body(receive)
         simulator.clock.fire_due()
         operation, object_id = find_operation(request.method, request.path)
+        simulator.limits.arrived(operation.name)
         self._authenticate(request)
         key = request.header(b"idempotency-key") if request.method == "POST" else ""
         rule = simulator.faults.draw(operation.name, key) or _NO_FAULT

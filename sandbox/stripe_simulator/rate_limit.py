@@ -33,7 +33,7 @@ class SlidingWindow:
 
 
 class RateLimits:
-    """Admits or refuses calls. A refused call does not count against the limit, but is seen in `most_per_second`."""
+    """Counts calls as they arrive, and admits or refuses them. What is refused does not count against the limit."""
 
     def __init__(self, per_endpoint: int, total: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Set the calls per second; 0 is no limit."""
@@ -45,12 +45,16 @@ class RateLimits:
         self.calls: defaultdict[str, int] = defaultdict(int)
         self.refused: defaultdict[str, int] = defaultdict(int)
 
-    def admit(self, endpoint: str) -> None:
-        """Count one call of a named operation. Raises ApiError (429) with the reason's header."""
+    def arrived(self, endpoint: str) -> None:
+        """Count one call of a named operation, whatever becomes of it."""
         now = self._monotonic()
         self.calls[endpoint] += 1
         self._seen[endpoint].add(now)
         self._seen[_TOTAL].add(now)
+
+    def admit(self, endpoint: str) -> None:
+        """Let a call that has arrived go on. Raises ApiError (429) with the reason's header."""
+        now = self._monotonic()
         if self.per_endpoint and self._admitted[endpoint].count(now) >= self.per_endpoint:
             self.refused[endpoint] += 1
             raise rate_limited("endpoint-rate")

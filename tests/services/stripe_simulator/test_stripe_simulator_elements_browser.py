@@ -88,6 +88,7 @@ def _shop(simulator: SimulatorServer) -> Iterator[Shop]:
 
 @pytest.fixture(name="chromium", scope="module")
 def _chromium() -> Iterator[Browser]:
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=_FOUND, args=_ARGUMENTS)
         yield chromium

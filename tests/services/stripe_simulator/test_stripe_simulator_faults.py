@@ -18,6 +18,7 @@ KEY: Any = {"idempotency_key": "ord_1:register:1"}
 
 
 def admitted(limits: RateLimits, endpoint: str) -> bool:
+    limits.arrived(endpoint)
     try:
         limits.admit(endpoint)
     except ApiError:
@@ -62,6 +63,22 @@ def test_a_call_over_the_limit_is_429_with_its_reason() -> None:
     assert stats["rate_limited"] == {"checkout.sessions.create": 1}
     assert stats["most_calls_per_second"]["checkout.sessions.create"] >= 2
     assert stats["sessions"] == {"open": 1}
+
+
+@pytest.mark.parametrize(
+    "kind", ["rate_limit_429", "lock_timeout_429", "status_500_unsaved", "unauthorized_401", "html_502"]
+)
+def test_a_call_counts_when_it_arrives_whatever_becomes_of_it(kind: str) -> None:
+    """Otherwise nobody would see who hammers on a PSP that refuses."""
+    with SimulatorServer(Config(seed=1)) as simulator, client_of(simulator) as client:
+        simulator.control.add_fault(kind)
+        for _ in range(3):
+            with pytest.raises(stripe.StripeError):
+                client.v1.events.list()
+        stats = simulator.control.stats()
+
+    assert stats["calls"] == {"events.list": 3}
+    assert 1 <= stats["most_calls_per_second"]["events.list"] <= 3
 
 
 def test_the_limits_can_be_changed_and_the_counts_forgotten(

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.pool import NullPool
 
 from payonce.adapters.kafka.topics import create_topics
-from payonce.adapters.migrations import upgrade
-from tests.stacks import ChosenStack, chosen_stack
-
-_numbers = itertools.count(1)
+from tests.stacks import ChosenStack, chosen_stack, fresh_database
 
 
 def pytest_configure() -> None:
@@ -41,13 +34,5 @@ def bootstrap(stack: ChosenStack) -> str:
 @pytest.fixture(scope="module")
 def database_url(stack: ChosenStack) -> Iterator[str]:
     """A database of this module's own with the newest tables."""
-    name = f"test_{next(_numbers)}"
-    # No pool: a test may stop PostgreSQL, and a kept connection would be a dead one afterwards.
-    admin = create_engine(stack.database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with admin.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-    url = make_url(stack.database_url).set(database=name).render_as_string(hide_password=False)
-    upgrade(url)
-    yield url
-    with admin.connect() as connection:
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    with fresh_database(stack) as url:
+        yield url

@@ -6,14 +6,23 @@ import os
 import shutil
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
 from payonce.adapters.kafka.topics import BrokersAway, partition_counts
+from payonce.adapters.migrations import upgrade
 from sandbox.stack import Stack
 from sandbox.stack.cache import Cache
 from sandbox.stack.ports import PortLease
+
+#: Held until the test process ends: a server that is started seconds later still finds its port free.
+_ports = PortLease(Cache.of_user())
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,40 @@ def chosen_stack() -> Iterator[ChosenStack]:
     else:
         with Stack(on_progress=print) as stack:
             yield ChosenStack(stack.kafka.bootstrap, stack.database_url, stack)
+
+
+@contextmanager
+def fresh_database(stack: ChosenStack) -> Iterator[str]:
+    """Yield the address of an empty database with the newest tables."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    # No pool: a test may stop PostgreSQL, and a kept connection would be a dead one afterwards.
+    admin = create_engine(stack.database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    url = make_url(stack.database_url).set(database=name).render_as_string(hide_password=False)
+    upgrade(url)
+    yield url
+    with admin.connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+def wait_until_gone(engine: Engine, application_name: str) -> None:
+    """Wait until the database has no session of a name (LIKE) left: a closed connection's ends a little later."""
+    sessions = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE :name AND datname = current_database()"
+    )
+    deadline = time.monotonic() + 60
+    while True:
+        with engine.connect() as connection:
+            if connection.execute(sessions, {"name": application_name}).scalar_one() == 0:
+                return
+        assert time.monotonic() < deadline, f"{application_name}: still connected"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody else takes while this process lives."""
+    return _ports.take()
 
 
 def docker_answers() -> bool:

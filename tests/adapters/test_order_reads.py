@@ -16,12 +16,13 @@ from payonce.adapters.order_watch import OrderWatch
 from payonce.domain.terms import Recurring
 from payonce.ports import StoreUnavailable
 from tests.fakes.checkout_api import row, terms
-from tests.stacks import ChosenStack
+from tests.stacks import ChosenStack, wait_until_gone
 
 pytestmark = pytest.mark.stack
 NOWHERE = "postgresql+psycopg2://payonce@127.0.0.1:1/payonce"
 ORDER = row("registered", terms(description="Two books"), customer_email=None, flags=("amount_mismatch",))
 WATCH_NAME = "watch under test"
+READS_NAME = "checkout_api reads"
 
 
 @pytest.fixture
@@ -32,14 +33,15 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-async def reads(database_url: str) -> AsyncIterator[OrderReads]:
+async def reads(database_url: str, engine: Engine) -> AsyncIterator[OrderReads]:
     reads = OrderReads(database_url)
     yield reads
     await reads.close()
+    wait_until_gone(engine, READS_NAME)
 
 
 @pytest.fixture
-async def watch(database_url: str) -> AsyncIterator[OrderWatch]:
+async def watch(database_url: str, engine: Engine) -> AsyncIterator[OrderWatch]:
     watch = OrderWatch(database_url, application_name=WATCH_NAME)
     running = asyncio.create_task(watch.run())
     await until(lambda: watch.healthy)
@@ -47,6 +49,7 @@ async def watch(database_url: str) -> AsyncIterator[OrderWatch]:
     running.cancel()
     await asyncio.wait((running,))
     assert running.cancelled()
+    wait_until_gone(engine, WATCH_NAME)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -170,7 +173,7 @@ async def test_without_postgresql_reads_say_so() -> None:
 async def test_reads_recover_when_their_connection_is_cut(reads: OrderReads, engine: Engine) -> None:
     insert(engine)
     await reads.order(ORDER.order_id)
-    end(engine, "checkout_api reads")
+    end(engine, READS_NAME)
 
     with pytest.raises(StoreUnavailable):
         await reads.order(ORDER.order_id)
@@ -222,7 +225,8 @@ async def test_a_peer_that_is_alive_but_silent_is_noticed(
     """A stopped process keeps its sockets open: only a sign of life that does not come tells."""
     if stack.embedded is None:
         pytest.skip("needs PostgreSQL's processes on this machine")
-    (backend,) = execute(engine, "SELECT pid FROM pg_stat_activity WHERE application_name = :name", name=WATCH_NAME)
+    sessions = "SELECT pid FROM pg_stat_activity WHERE application_name = :name AND datname = current_database()"
+    (backend,) = execute(engine, sessions, name=WATCH_NAME)
 
     assert isinstance(backend, int)
     with frozen(backend):
@@ -241,7 +245,10 @@ async def test_without_postgresql_the_watch_stays_unhealthy_and_keeps_trying() -
 
 def end(engine: Engine, application_name: str) -> None:
     """Cut the connections of that name, as a failover does."""
-    sql = "SELECT CAST(pg_terminate_backend(pid, 5000) AS int) FROM pg_stat_activity WHERE application_name = :name"
+    sql = """
+        SELECT CAST(pg_terminate_backend(pid, 60000) AS int) FROM pg_stat_activity
+        WHERE application_name = :name AND datname = current_database()
+    """
     assert execute(engine, sql, name=application_name) == [1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from payonce.adapters.outbox import PostgresOutbox
 from payonce.adapters.postgres import Database
 from payonce.ports import StoreUnavailable
 from tests.fakes.outbox import FakeOutbox, OutboxTable
+from tests.stacks import wait_until_gone
 
 
 @dataclass(slots=True)
@@ -44,7 +46,10 @@ class Real:
             return int(connection.execute(statement, {"order_id": order_id, "body": body}).scalar_one())
 
     def break_connections(self) -> None:
-        statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'relay%'"
+        statement = """
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name LIKE 'relay%' AND datname = current_database()
+        """
         with self.engine.begin() as connection:
             connection.execute(text(statement))
 
@@ -64,6 +69,7 @@ def outbox(request: pytest.FixtureRequest) -> Iterator[Fake | Real]:
     yield Real(engine, *relays)
     for relay in relays:
         relay.close()
+    wait_until_gone(engine, "relay%")
     engine.dispose()
 
 
@@ -124,4 +130,6 @@ async def test_a_closed_relay_gives_the_lock_back(outbox: Fake | Real) -> None:
     await outbox.first.acquire()
     outbox.first.close()
 
-    assert await outbox.second.acquire()
+    async with asyncio.timeout(60):
+        while not await outbox.second.acquire():  # PostgreSQL notices the end of a connection a little later
+            await asyncio.sleep(0.01)

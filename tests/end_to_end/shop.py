@@ -176,20 +176,24 @@ class Shop:
         with self._engine.begin() as connection:
             connection.execute(text(statement), parameters)
 
-    def log_size(self, names: Collection[str] = tuple(topics())) -> int:
-        """Records in these topics together, or in all."""
+    def log_size(self, names: Collection[str]) -> int:
+        """Records that were ever in these topics together."""
         return sum(high for (name, _), (_, high) in self._watermarks(names).items())
 
     def records(self, topic: str, key: str | None = None) -> list[Message]:
         """Every record of a topic, or those under one key."""
-        ends = {tp: high for tp, (_, high) in self._watermarks([topic]).items()}
+        marks = self._watermarks([topic])
         consumer = self._consumer()
-        consumer.assign([TopicPartition(topic, partition, 0) for (_, partition), high in ends.items() if high])
+        consumer.assign(
+            [TopicPartition(topic, number, low) for (_, number), (low, high) in marks.items() if high > low]
+        )
         found: list[Message] = []
-        wanted = sum(ends.values())
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while len(found) < wanted and time.monotonic() < deadline:
-            found += [message for message in consumer.consume(500, timeout=0.5) if not message.error()]
+        wanted = sum(high - low for low, high in marks.values())
+        heard_at = time.monotonic()
+        while len(found) < wanted:
+            heard = [message for message in consumer.consume(500, timeout=0.5) if not message.error()]
+            found, heard_at = found + heard, time.monotonic() if heard else heard_at
+            assert time.monotonic() < heard_at + DEADLINE_SECONDS, f"{topic}: {len(found)} of {wanted} records"
         consumer.close()
         return [message for message in found if key is None or message.key() == key.encode()]
 
@@ -201,7 +205,7 @@ class Shop:
                 objects.append(json.loads(message.value() or b"")["data"]["object"])
         return objects
 
-    def _watermarks(self, names: Collection[str] = tuple(topics())) -> dict[tuple[str, int], tuple[int, int]]:
+    def _watermarks(self, names: Collection[str]) -> dict[tuple[str, int], tuple[int, int]]:
         consumer = self._consumer()
         marks = {
             (name, partition): consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=20)

@@ -42,6 +42,7 @@ def browser() -> Iterator[Browser]:
     """Chromium as it is installed; none is downloaded. PAYONCE_REQUIRE_BROWSER=1 makes its absence a failure."""
     if _FOUND is None:
         pytest.fail(_NOT_FOUND)
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=_FOUND, args=_ARGUMENTS)
         yield chromium

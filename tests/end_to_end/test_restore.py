@@ -24,8 +24,10 @@ from tests.end_to_end.verifying import verified
 
 #: How old the backup is when it is restored, at least: RESTORE_AGE_SECONDS=600 for the ten minutes of a real one.
 AGE_SECONDS = float(os.environ.get("RESTORE_AGE_SECONDS", "0"))
+#: After a restore the services start anew, and wait for what their dead sessions hold.
+PATIENCE_SECONDS = 180.0
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(290 + 3 * AGE_SECONDS)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600 + 3 * AGE_SECONDS)]
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +82,15 @@ def test_a_backup_restored_under_traffic_is_caught_up_by_itself(own_world: World
     assert own_world.stack is not None
     server = own_world.stack.postgres
     with Traffic(own_world) as traffic:
-        eventually(lambda: len(traffic.paid) >= 20, "orders before the backup")
+        eventually(lambda: len(traffic.paid) >= 20, "orders before the backup", PATIENCE_SECONDS)
         backup(server, tmp_path / "backup")
         known, made_at = len(traffic.paid), time.monotonic()
-        eventually(lambda: len(traffic.paid) >= known + 40, "orders since the backup")
+        eventually(lambda: len(traffic.paid) >= known + 40, "orders since the backup", PATIENCE_SECONDS)
         eventually(lambda: time.monotonic() >= made_at + AGE_SECONDS, "the backup's age", AGE_SECONDS + 60)
         told = announced(shop)
         restore(server, tmp_path / "backup")
         known = len(traffic.paid)
-        eventually(lambda: len(traffic.paid) >= known + 20, "orders since the restore")
+        eventually(lambda: len(traffic.paid) >= known + 20, "orders since the restore", PATIENCE_SECONDS)
 
     for order_id in traffic.paid:
         shop.wait_for_status(order_id, "paid")

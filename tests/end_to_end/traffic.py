@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Self
+
+import httpx
 
 from sandbox.world import World
 from tests.end_to_end.shop import Shop
@@ -30,9 +33,13 @@ class Traffic:
     def _run(self) -> None:
         with Shop(self._world) as shop:
             while not self._stopping.wait(0.05):
-                answer = shop.post(shop.body(), wait=2)
-                if answer.status_code in {201, 202}:
-                    self.accepted.append(answer.json()["id"])
-                if answer.status_code == 201:
-                    shop.pay(answer.json())
-                    self.paid.append(answer.json()["id"])
+                with suppress(httpx.TransportError):  # a customer whose connection breaks tries again later
+                    self._one(shop)
+
+    def _one(self, shop: Shop) -> None:
+        answer = shop.post(shop.body(), wait=20)
+        if answer.status_code in {201, 202}:
+            self.accepted.append(answer.json()["id"])
+        if answer.status_code == 201:
+            shop.pay(answer.json())
+            self.paid.append(answer.json()["id"])

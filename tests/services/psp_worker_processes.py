@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import time
 import uuid
@@ -23,6 +22,7 @@ from sandbox.stripe_simulator.config import Config
 from sandbox.stripe_simulator.server import SimulatorServer
 from sandbox.supervisor import ProcessSpec
 from tests.fakes.registrations import register
+from tests.stacks import free_port
 
 ARGV = (sys.executable, "-m", "services.psp_worker")
 PATIENCE_SECONDS = 90
@@ -37,9 +37,6 @@ def simulator(limit: int = 100) -> Iterator[SimulatorServer]:
 
 def environment(bootstrap: str, database_url: str, stripe_url: str, limit: int = 100) -> dict[str, str]:
     """Return a worker's settings, with a free port of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     return {
         "PAYONCE_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
         "PAYONCE_DATABASE_URL": database_url,
@@ -47,7 +44,7 @@ def environment(bootstrap: str, database_url: str, stripe_url: str, limit: int =
         "PAYONCE_STRIPE_SECRET_KEY": "sk_test_payonce",
         "PAYONCE_STRIPE_RATE_LIMIT_PER_ENDPOINT": str(limit),
         "PAYONCE_KAFKA_SESSION_TIMEOUT_MS": "6000",
-        "PAYONCE_HEALTH_PORT": str(port),
+        "PAYONCE_HEALTH_PORT": str(free_port()),
     }
 
 

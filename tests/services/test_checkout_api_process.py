@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from sandbox.stack.child import Child, wait_until
 from sandbox.stack.guard import Guard
 from services.checkout_api.clients import key_hash
 from tests.fakes.checkout_api import ORDER, SHOP_KEY, row, signed
+from tests.stacks import free_port
 
 pytestmark = pytest.mark.stack
 NOWHERE = "postgresql+psycopg2://payonce@127.0.0.1:1/payonce"
@@ -62,12 +62,6 @@ def settings(folder: Path, port: int, bootstrap: str, database_url: str) -> dict
 def start(folder: Path, guard: Guard, env: Mapping[str, str]) -> Child:
     argv = [sys.executable, "-m", "services.checkout_api"]
     return Child(argv, env=env, log=folder / "checkout_api.log", guard=guard)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_ready(url: str) -> bool:

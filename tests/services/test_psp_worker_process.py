@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from payonce.adapters.kafka.topics import create_topics
 from payonce.domain.commands import CancelPayment, RefreshPayment, RefundPayment, RegisterPayment
 from payonce.domain.events import (
     AttemptCancelled,
@@ -31,8 +33,28 @@ from tests.services.psp_worker_processes import (
     spec,
     until,
 )
+from tests.stacks import ChosenStack, chosen_stack, fresh_database
 
 pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def own_stack() -> Iterator[ChosenStack]:
+    """A log without other tests' commands: a worker with an empty ledger would carry them all out."""
+    with chosen_stack() as own:
+        create_topics(own.bootstrap)
+        yield own
+
+
+@pytest.fixture(scope="module")
+def bootstrap(own_stack: ChosenStack) -> str:
+    return own_stack.bootstrap
+
+
+@pytest.fixture(scope="module")
+def database_url(own_stack: ChosenStack) -> Iterator[str]:
+    with fresh_database(own_stack) as url:
+        yield url
 
 
 async def test_two_workers_register_a_backlog_and_stop_when_asked(

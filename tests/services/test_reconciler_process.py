@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from sandbox.supervisor import ProcessSpec, Supervisor
 from services.psp_worker.request import registration_key, registration_request
 from services.reconciler.exits import Exit
 from tests.fakes.registrations import register
+from tests.stacks import free_port
 
 ARGV = (sys.executable, "-m", "services.reconciler")
 PATIENCE_SECONDS = 60
@@ -35,9 +35,6 @@ VERSION = "2026-10-28.endive"
 
 
 def environment(bootstrap: str, database_url: str, stripe_url: str) -> dict[str, str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     return {
         "PAYONCE_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
         "PAYONCE_DATABASE_URL": database_url,
@@ -47,7 +44,7 @@ def environment(bootstrap: str, database_url: str, stripe_url: str) -> dict[str,
         "PAYONCE_RECONCILE_INTERVAL_SECONDS": "0.5",
         "PAYONCE_RECONCILE_GRACE_SECONDS": "0",
         "PAYONCE_RECONCILE_ASKS_AFTER": '{"created": 2}',
-        "PAYONCE_HEALTH_PORT": str(port),
+        "PAYONCE_HEALTH_PORT": str(free_port()),
     }
 
 

@@ -68,15 +68,15 @@ def test_two_thousand_records_are_folded_announced_and_acknowledged(workers: Wor
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(workers: Workers) -> None:
-    lives = some_lives(500)
+    lives, more = some_lives(500), some_lives(500)
     first = workers.start()
     workers.publish(stories(lives))
     workers.wait_until(lambda: workers.count("paid", references(lives)) > 0, "some are paid")
+    workers.publish(stories(more))
     first.kill()
-    assert workers.lag() > 0
 
     workers.start()
-    workers.wait_until(lambda: workers.count("paid", references(lives)) == 500, "all paid")
+    workers.wait_until(lambda: workers.count("paid", references(lives + more)) == 1_000, "all paid")
     workers.wait_until(lambda: workers.lag() == 0, "all acknowledged")
 
 

@@ -21,6 +21,10 @@ from payonce.ports.ops import Action, ChainedAction
 (TOPIC,) = topics_read_by("audit")
 #: What the first entry names as the one before.
 GENESIS = "0" * 64
+#: What a bigint holds.
+_MOST_ENTRIES = 2**63
+#: The detail of a renumbered entry that says what it was called before.
+_FORMER_NAMES = "renumbered"
 
 
 class BrokenChain(Exception):
@@ -59,26 +63,56 @@ def check(entries: Iterable[ChainedAction]) -> ChainedAction | None:
     return last
 
 
+def follows(entry: ChainedAction, last: ChainedAction | None) -> bool:
+    """Return whether this is the next entry after `last` (None: the first), as its number and hash before it say."""
+    return (entry.sequence, entry.prev_hash) == ((last.sequence + 1, last.hash) if last else (1, GENESIS))
+
+
 def check_against_topic(
     table: Iterable[ChainedAction], topic: Iterable[ChainedAction], *, published_up_to: int
 ) -> tuple[int, int]:
     """Return how many entries the table and the topic hold. Raises BrokenChain.
 
     The topic may repeat an entry (a crash between publishing and noting it) and may lack those after
-    `published_up_to`, which are on their way.
+    `published_up_to`, which are on their way. An entry that a restored database had lost the number of must be in the
+    table under its new one.
     """
     stored = list(table)
     check(stored)
-    anchored = _once_each(topic)
-    check(anchored)
-    for ours, theirs in zip(stored, anchored, strict=False):
-        if ours.hash != theirs.hash:
-            raise BrokenChain(ours.sequence, f"the table and {TOPIC} tell different stories")
-    if len(anchored) > len(stored):
-        raise BrokenChain(len(stored) + 1, f"is on {TOPIC} and gone from the table")
-    if len(anchored) < published_up_to:
-        raise BrokenChain(len(anchored) + 1, f"is missing on {TOPIC}")
+    successors = {former: entry for entry in stored for former in former_hashes(entry)}
+    anchored: set[int] = set()
+    for theirs in topic:
+        ours = stored[theirs.sequence - 1] if 1 <= theirs.sequence <= len(stored) else None
+        if ours is not None and ours.hash == theirs.hash == hash_of(theirs):
+            anchored.add(theirs.sequence)
+        elif not _is_same_deed(successors.get(theirs.hash), theirs):
+            detail = (
+                f"the table and {TOPIC} tell different stories" if ours else f"is on {TOPIC} and gone from the table"
+            )
+            raise BrokenChain(theirs.sequence, detail)
+    for sequence in range(1, max(published_up_to, *anchored, 0) + 1):
+        if sequence not in anchored:
+            raise BrokenChain(sequence, f"is missing on {TOPIC}")
     return len(stored), len(anchored)
+
+
+def renumbered(entry: ChainedAction, after: ChainedAction | None) -> ChainedAction:
+    """Return the same deed as the entry that follows `after`, saying which number and hash it had before.
+
+    For the deeds of a restored database whose numbers stand on payments.ops already, for other deeds.
+    """
+    names = [*_former_names(entry), {"sequence": entry.sequence, "hash": entry.hash}]
+    return chained(replace(entry.action, detail={**entry.action.detail, _FORMER_NAMES: names}), after)
+
+
+def former_hashes(entry: ChainedAction) -> tuple[str, ...]:
+    """Return the hashes that the deed had under earlier numbers, oldest first; mostly none."""
+    return tuple(str(name.get("hash")) for name in _former_names(entry))
+
+
+def naming(former_hash: str) -> dict[str, Any]:
+    """Return the part of an entry's detail that says that the deed had this hash before."""
+    return {_FORMER_NAMES: [{"hash": former_hash}]}
 
 
 def audit_record(entry: ChainedAction) -> OutgoingRecord:
@@ -92,8 +126,10 @@ def audit_record(entry: ChainedAction) -> OutgoingRecord:
 
 
 def entry_of(body: bytes) -> ChainedAction:
-    """Return the entry in a record's body. Raises ValueError or KeyError on anything else."""
+    """Return the entry in a record's body. Raises ValueError, KeyError or TypeError on anything else."""
     read = orjson.loads(body)
+    if b"\\u0000" in body or not _is_shaped(read):
+        raise ValueError("it is no entry that the table could hold")
     action = Action(
         at=datetime.fromisoformat(read["at"]),
         actor=read["actor"],
@@ -104,7 +140,7 @@ def entry_of(body: bytes) -> ChainedAction:
         after_hash=read["after_hash"],
         detail=read["detail"],
     )
-    return ChainedAction(int(read["sequence"]), action, str(read["prev_hash"]), str(read["hash"]))
+    return ChainedAction(read["sequence"], action, str(read["prev_hash"]), str(read["hash"]))
 
 
 def sha256(*parts: bytes | None) -> str:
@@ -115,13 +151,32 @@ def sha256(*parts: bytes | None) -> str:
     return digest.hexdigest()
 
 
-def _once_each(entries: Iterable[ChainedAction]) -> list[ChainedAction]:
-    """Drop repetitions of an entry by itself; anything else stays, and breaks the chain where it stands."""
-    kept: list[ChainedAction] = []
-    for entry in entries:
-        if not (1 <= entry.sequence <= len(kept) and kept[entry.sequence - 1] == entry):
-            kept.append(entry)
-    return kept
+def _is_shaped(read: dict[str, Any]) -> bool:
+    texts = [read[name] for name in ("actor", "action", "subject", "why", "prev_hash", "hash")]
+    hashes = [each for each in (read["before_hash"], read["after_hash"]) if each is not None]
+    sequence, detail = read["sequence"], read["detail"]
+    return (
+        all(isinstance(each, str) for each in (*texts, *hashes))
+        and isinstance(sequence, int)
+        and 0 < sequence < _MOST_ENTRIES
+        and isinstance(detail, dict)
+    )
+
+
+def _former_names(entry: ChainedAction) -> list[dict[str, Any]]:
+    names = entry.action.detail.get(_FORMER_NAMES)
+    return [name for name in names if isinstance(name, dict)] if isinstance(names, list) else []
+
+
+def _is_same_deed(successor: ChainedAction | None, entry: ChainedAction) -> bool:
+    """Return whether the entry is what it claims to be, and its successor repeats it word for word."""
+    if successor is None or entry.hash != hash_of(entry):
+        return False
+    return _without_former_names(successor.action) == _without_former_names(entry.action)
+
+
+def _without_former_names(action: Action) -> Action:
+    return replace(action, detail={name: said for name, said in action.detail.items() if name != _FORMER_NAMES})
 
 
 def _canonical(entry: ChainedAction) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from payonce.adapters.kafka.reader import LogReader
 from payonce.adapters.ops_actions import read_chain
 from payonce.adapters.postgres import Database
-from payonce.audit import TOPIC, BrokenChain, check_against_topic, entry_of
+from payonce.audit import TOPIC, BrokenChain, check_against_topic, entry_of, former_hashes
 from payonce.ports import Record
 from payonce.ports.ops import ChainedAction
 
@@ -18,10 +18,14 @@ _NAME = "payonce verify audit"
 
 @dataclass(frozen=True, slots=True)
 class AuditChecked:
-    """An unbroken chain: how many entries the table and the topic hold. They differ by what is just being published."""
+    """An unbroken chain: how many entries the table and the topic hold. They differ by what is just being published.
+
+    `renumbered`: how many of them are deeds that had another number before PostgreSQL was restored.
+    """
 
     table: int
     topic: int
+    renumbered: int = 0
 
 
 def check_audit(bootstrap_servers: str, database_url: str) -> AuditChecked:
@@ -35,7 +39,7 @@ def check_audit(bootstrap_servers: str, database_url: str) -> AuditChecked:
     anchored = [_entry(number, record) for number, record in enumerate(_records(bootstrap_servers), start=1)]
     stored, _ = _chain(database_url)
     table, topic = check_against_topic(stored, anchored, published_up_to=published_up_to)
-    return AuditChecked(table, topic)
+    return AuditChecked(table, topic, renumbered=sum(bool(former_hashes(entry)) for entry in stored))
 
 
 def _chain(database_url: str) -> tuple[list[ChainedAction], int]:

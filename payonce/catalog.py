@@ -11,6 +11,9 @@ from pathlib import Path
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 _SCHEMA_FILE = re.compile(r"(?P<name>[A-Za-z]+)\.v(?P<version>\d+)\.schema\.json")
 _DAY_MS = 24 * 3600 * 1000
+#: More records than a partition ever holds, so that a generation of topics comes after all of the one before. Some
+#: thousands of them fit below 2**53, up to which every reader of JSON counts exactly.
+_GENERATION = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Topic:
     writers: tuple[str, ...]
     readers: tuple[str, ...]
     messages: tuple[str, ...]
+    #: The topics that this one took over from, one after the other, oldest first.
+    before: tuple[str, ...] = ()
 
 
 @cache
@@ -37,6 +42,24 @@ def topics() -> dict[str, Topic]:
 def topic_of(message_name: str) -> str:
     """Return the one topic that carries messages of this name."""
     return _topic_by_message()[message_name]
+
+
+def place_in_log(topic: str, offset: int) -> int:
+    """Return where a record stands among all that its key ever had: by the generation of its topic, then its offset.
+
+    In the first generation, and for a topic that nobody declares, that is the offset.
+    """
+    return _generations().get(topic, (topic, 0))[1] * _GENERATION + offset
+
+
+def heir_of(topic: str) -> str:
+    """Return the topic that has taken over from this one; itself, if it is read today, or was never ours."""
+    return _generations().get(topic, (topic, 0))[0]
+
+
+def has_predecessors(topic: str) -> bool:
+    """Return whether it took over from others, so that what its keys had before is not in it."""
+    return bool(topics()[topic].before)
 
 
 def topics_written_by(process: str) -> tuple[str, ...]:
@@ -74,6 +97,16 @@ def current_version(message_name: str) -> int:
 
 
 @cache
+def _generations() -> dict[str, tuple[str, int]]:
+    """Return the heir and the number of each topic that there ever was."""
+    return {
+        name: (topic.name, number)
+        for topic in topics().values()
+        for number, name in enumerate((*topic.before, topic.name))
+    }
+
+
+@cache
 def _topic_by_message() -> dict[str, str]:
     return {message: topic.name for topic in topics().values() for message in topic.messages}
 
@@ -89,6 +122,7 @@ def _topic(name: str, declared: dict[str, object]) -> Topic:
         writers=_names(declared["writers"]),
         readers=_names(declared["readers"]),
         messages=_names(declared["messages"]),
+        before=_names(declared["before"]),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import subprocess
 import sys
 from typing import Annotated
@@ -26,22 +24,6 @@ app.add_typer(verify_app, name="verify")
 operators_app = typer.Typer(no_args_is_help=True, help="People who may use the ops console.")
 app.add_typer(operators_app, name="operators")
 app.add_typer(dlq_app, name="dlq")
-
-_OPERATOR_ENTRY = """[[operator]]
-id = "{id}"
-name = "{name}"
-token_hashes = ["sha256:{token_hash}"]
-roles = [{roles}]
-"""
-_CLIENT_ENTRY = """[[client]]
-id = "{id}"
-name = "{id}"
-key_hashes = ["sha256:{key_hash}"]
-scopes = ["orders:write", "orders:read"]
-redirect_origins = ["{origin}"]
-rate_limit_per_second = 50
-return_secret = "env:PAYONCE_RETURN_SECRET_{variable}"
-"""
 
 
 @topics_app.command("create")
@@ -116,7 +98,8 @@ def verify_audit() -> None:
     except (LogAway, StoreUnavailable) as error:
         typer.echo(f"cannot tell: {error}", err=True)
         raise typer.Exit(2) from error
-    typer.echo(f"the audit chain is whole: {found.table} entries, {found.topic} of them on payments.ops")
+    told = f"the audit chain is whole: {found.table} entries, {found.topic} of them on payments.ops"
+    typer.echo(told + (f"; {found.renumbered} renumbered after a restore" if found.renumbered else ""))
 
 
 @app.command("rebuild")
@@ -157,15 +140,16 @@ def new_client(
     client_id: Annotated[str, typer.Argument(help="the shop's id; part of every order id, so it never changes")],
     origin: Annotated[str, typer.Option(help="where customers are sent back to, e.g. https://shop.example.com")],
 ) -> None:
-    """Draw an API key and print the entry for the clients file. The key is shown once and stored nowhere."""
-    key = f"pk_{secrets.token_urlsafe(32)}"
-    entry = _CLIENT_ENTRY.format(
-        id=client_id,
-        key_hash=hashlib.sha256(key.encode()).hexdigest(),
-        origin=origin,
-        variable=client_id.upper().replace("-", "_"),
-    )
-    typer.echo(f"# API key, shown once: {key}\n# return secret, if you need one: {secrets.token_urlsafe(32)}\n{entry}")
+    """Draw an API key and a return secret, and print the entry for the clients file. Both are stored nowhere."""
+    _run_module("services.checkout_api.client_entry", "new", client_id, origin)
+
+
+@clients_app.command("key")
+def new_key(
+    scope: Annotated[list[str], typer.Option(help="orders:read, orders:write; once for each")] = ["orders:read"],  # noqa: B006  (typer copies it)
+) -> None:
+    """Draw a further API key of a client, one that may only read unless told otherwise, and print its entry."""
+    _run_module("services.checkout_api.client_entry", "key", *scope)
 
 
 @operators_app.command("new")
@@ -175,14 +159,7 @@ def new_operator(
     role: Annotated[list[str], typer.Option(help="viewer, operator, approver; once for each")],
 ) -> None:
     """Draw a token and print the entry for the operators file. The token is shown once and stored nowhere."""
-    token = f"ot_{secrets.token_urlsafe(32)}"
-    entry = _OPERATOR_ENTRY.format(
-        id=operator_id,
-        name=name,
-        token_hash=hashlib.sha256(token.encode()).hexdigest(),
-        roles=", ".join(f'"{each}"' for each in role),
-    )
-    typer.echo(f"# token, shown once: {token}\n{entry}")
+    _run_module("services.ops_console.operator_entry", operator_id, name, *role)
 
 
 def main() -> None:

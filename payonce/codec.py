@@ -16,7 +16,7 @@ import jsonschema_rs
 import msgspec
 import orjson
 
-from payonce.catalog import current_version, schema_files, topic_of
+from payonce.catalog import current_version, heir_of, schema_files, topic_of
 from payonce.domain.commands import (
     CancelPayment,
     CancelSubscription,
@@ -115,11 +115,12 @@ def decode(record: Record) -> Message:
     kind = record.header("ce_type")
     if kind is None:
         raise Undecodable("missing_type", "the record has no ce_type header")
-    if record.topic == topic_of("PspEvent"):
+    topic = heir_of(record.topic)  # what waits for its order may wait longer than its topic is read
+    if topic == topic_of("PspEvent"):
         return _psp_event(_json(record.value))
     name, _, version = kind.removeprefix(_OWN_PREFIX).partition(".v")
     message = _own(name, version, record.value)
-    if topic_of(name) != record.topic:
+    if topic_of(name) != topic:
         raise Undecodable("unknown_type", f"{name} does not belong on {record.topic}")
     if record.key != message.order_id.encode():
         raise Undecodable("key_mismatch", f"the key is not the order id {message.order_id}")

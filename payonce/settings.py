@@ -124,6 +124,9 @@ class ReconcilerSettings(KafkaSettings, DatabaseSettings, StripeSettings, Observ
         description="Stripe API version frozen into every command",
     )
     reconcile_interval_seconds: float = Field(60.0, gt=0, description="Pause between two rounds of the reconciler")
+    reconcile_refreshes_per_second: float = Field(
+        1.0, gt=0, description="Overdue orders per second that the workers read at Stripe, with calls of their own"
+    )
     reconcile_grace_seconds: int = Field(
         60, ge=0, le=3_600, description="How young an event may be and still be on its way as a webhook"
     )

@@ -113,7 +113,7 @@ commit_failures_total = Counter(
 reconciler_active = Gauge("payonce_reconciler_active", "1 in the one reconciler that works; 0 in those that stand by")
 reconciler_lag_seconds = Gauge(
     "payonce_reconciler_lag_seconds",
-    "How far each task of the reconciler is behind the clock; growing: the PSP is away or the share too small",
+    "How far each task of the reconciler is behind the clock; growing: the PSP is away, or a rate is too small",
     ("task",),
 )
 reconciled_events_total = Counter(

@@ -1,8 +1,11 @@
-"""A mounted file of data, read at start and again when it has changed. A broken new one locks nobody out."""
+"""A mounted file of data, read at start and again when it, or a file that it names, has changed.
+
+A broken new one locks nobody out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -24,19 +27,29 @@ class BadFile(Exception):
 
 
 class WatchedFile(Generic[T]):
-    """What a file last said, as `read` understands it. `current` costs one `stat` a second."""
+    """What a file last said, as `read` understands it. `current` costs one `stat` a second and file."""
 
-    def __init__(self, path: Path, read: Callable[[str], T], clock: Clock, *, broken: Gauge) -> None:
+    def __init__(
+        self,
+        path: Path,
+        read: Callable[[str], T],
+        clock: Clock,
+        *,
+        broken: Gauge,
+        files_named: Callable[[str], Iterable[Path]] = lambda _document: (),
+    ) -> None:
         """Read the file. `read` raises BadFile. Raises BadFile: what cannot be read at start must stop the start.
 
-        `broken` is 1 while a changed file cannot be read and the content before it stays.
+        `files_named` returns the files that `read` will open for a document, and never raises. `broken` is 1 while a
+        changed file cannot be read and the content before it stays.
         """
         self._path = path
         self._parse = read
+        self._files_named = files_named
         self._clock = clock
         self._broken = broken
         self._looked_at = clock.monotonic()
-        self._stamp = _stamp(path)
+        self._seen: dict[Path, _Stamp | None] = {}
         self._content = self._read()
 
     def current(self) -> T:
@@ -48,10 +61,8 @@ class WatchedFile(Generic[T]):
         return self._content
 
     def _look(self) -> None:
-        stamp = _stamp(self._path)
-        if stamp == self._stamp:
+        if all(_stamp(path) == stamp for path, stamp in self._seen.items()):
             return
-        self._stamp = stamp
         try:
             self._content = self._read()
         except BadFile as error:
@@ -62,10 +73,14 @@ class WatchedFile(Generic[T]):
             log.info("file_read", path=str(self._path))
 
     def _read(self) -> T:
+        """Stamps come before what they stamp, so that a change in between is seen by the next look."""
+        self._seen = {self._path: _stamp(self._path)}
         try:
-            return self._parse(self._path.read_text())
+            document = self._path.read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise BadFile(str(error)) from error
+        self._seen.update((path, _stamp(path)) for path in self._files_named(document))
+        return self._parse(document)
 
 
 def _stamp(path: Path) -> _Stamp | None:

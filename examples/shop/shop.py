@@ -28,12 +28,12 @@ TEAPOT = {"description": "A teapot", "amount": 4_990, "currency": "eur"}  # the 
 SIGNED = ("amount", "currency", "payment_order_id", "reference", "status", "time")
 
 app = FastAPI(title="Example shop")
-# The key stays on the server. Read timeout: longer than the 15 s between two heartbeats of the event stream.
-payonce = httpx.AsyncClient(
-    base_url=os.environ["API"],
-    headers={"Authorization": f"Bearer {os.environ['KEY']}"},
-    timeout=httpx.Timeout(10, read=30),
-)
+API, KEY = os.environ["API"], {"Authorization": f"Bearer {os.environ['KEY']}"}  # the key stays on the server
+payonce = httpx.AsyncClient(base_url=API, headers=KEY, timeout=10)
+# Event streams have connections of their own, or those who watch would stop those who buy; payonce allows as many.
+# Read timeout: longer than the 15 s between two heartbeats. Pool timeout: how long a browser waits for a place.
+PLACES = httpx.Limits(max_connections=200)
+streams = httpx.AsyncClient(base_url=API, headers=KEY, limits=PLACES, timeout=httpx.Timeout(10, read=30, pool=1))
 
 
 @app.get("/")
@@ -79,13 +79,13 @@ async def events(order_id: str, last_event_id: Annotated[str, Header()] = "") ->
     """
     if not re.fullmatch("ord_[a-z2-7]{26}", order_id):
         raise HTTPException(404)
-    request = payonce.build_request(
+    request = streams.build_request(
         "GET", f"/v1/payment-orders/{order_id}/events", headers={"Last-Event-ID": last_event_id}
     )
     try:
-        answer = await payonce.send(request, stream=True)
-    except httpx.TransportError:
-        return StreamingResponse(iter(()), media_type="text/event-stream")  # an EventSource comes back by itself
+        answer = await streams.send(request, stream=True)
+    except httpx.TransportError:  # payonce is away, or every place is taken: an EventSource comes back by itself
+        return StreamingResponse(iter(["retry: 5000\n\n"]), media_type="text/event-stream")
     if answer.status_code == httpx.codes.NO_CONTENT:  # nothing more will happen; it tells the EventSource to stop
         await answer.aclose()
         return Response(status_code=204)

@@ -38,7 +38,9 @@ SAVE_ORDERS = text("""
         failure_detail = n.failure_detail, flags = n.flags, evidence_due_by = to_timestamp(n.evidence_due_by),
         current_period_end = to_timestamp(n.current_period_end), cancel_at_period_end = n.cancel_at_period_end,
         next_payment_attempt = to_timestamp(n.next_payment_attempt), facts = n.facts, version = n.version,
-        updated_at = now()
+        updated_at = now(),
+        status_since = CASE WHEN o.payment_order_status = n.payment_order_status
+            THEN coalesce(o.status_since, o.updated_at) ELSE now() END
     FROM json_to_recordset(CAST(:rows AS json)) AS n (
         order_id text, client_id text, reference text, body_hash text, payment_type text, payment_method text,
         psp text, amount bigint, currency text, redirect_url text, payment_order_status text, attempt integer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -15,7 +15,7 @@ from payonce.adapters.ledger_continuity import LedgerThread
 from payonce.adapters.ledger_refunds import enter_refund, refund_of, settle_refund
 from payonce.adapters.ledger_sql import (
     ENTER,
-    INSERT_POSITION,
+    ENTER_POSITION,
     LOCK,
     MOVE_POSITION,
     POSITIONS,
@@ -68,7 +68,7 @@ class PostgresLedger:
         return await self._thread.run(_positions)
 
     async def advance(
-        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
+        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, Collection[int | None]]
     ) -> None:
         await self._thread.run(lambda connection: _advance(connection, offsets, expected))
 
@@ -116,17 +116,21 @@ def _positions(connection: Connection) -> Mapping[TopicPartition, int]:
 
 
 def _advance(
-    connection: Connection, offsets: Mapping[TopicPartition, int], expected: Mapping[TopicPartition, int | None]
+    connection: Connection,
+    offsets: Mapping[TopicPartition, int],
+    expected: Mapping[TopicPartition, Collection[int | None]],
 ) -> None:
     for name, next_offset in sorted(offsets.items()):
-        known = expected[name]
-        values: dict[str, Any] = {"topic": name.topic, "partition": name.partition, "next_offset": next_offset}
-        if known is None:
-            result = connection.execute(INSERT_POSITION, values)
-        else:
-            result = connection.execute(MOVE_POSITION, {**values, "expected": known})
+        possible = {*expected[name], next_offset}
+        values: dict[str, Any] = {
+            "topic": name.topic,
+            "partition": name.partition,
+            "next_offset": next_offset,
+            "possible": sorted(offset for offset in possible if offset is not None),
+        }
+        result = connection.execute(ENTER_POSITION if None in possible else MOVE_POSITION, values)
         if result.rowcount != 1:
-            raise PositionMoved(f"{name.topic}/{name.partition}: not at {known} any more")
+            raise PositionMoved(f"{name.topic}/{name.partition}: at none of {expected[name]} any more")
 
 
 def _stored(registration: Registration, column: str) -> Any:

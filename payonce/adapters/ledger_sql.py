@@ -90,17 +90,18 @@ SETTLE_REFUND = text(
 
 POSITIONS = text("SELECT topic, partition, next_offset FROM ledger_position")
 
-INSERT_POSITION = text(
+#: Where no row is one of the possible states: inserts it, or moves one that stands where it may.
+ENTER_POSITION = text(
     """
     INSERT INTO ledger_position AS stored (topic, partition, next_offset) VALUES (:topic, :partition, :next_offset)
     ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset
-    WHERE stored.next_offset = excluded.next_offset
+    WHERE stored.next_offset = ANY(CAST(:possible AS bigint[]))
     """
 )
 
 MOVE_POSITION = text(
     """
     UPDATE ledger_position SET next_offset = :next_offset
-    WHERE topic = :topic AND partition = :partition AND next_offset IN (:expected, :next_offset)
+    WHERE topic = :topic AND partition = :partition AND next_offset = ANY(CAST(:possible AS bigint[]))
     """
 )

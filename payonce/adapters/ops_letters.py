@@ -8,8 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
 
+from payonce.catalog import topic_of
 from payonce.ports import TopicPartition
-from payonce.ports.ops import Edit, LedgerView, Letter, LetterFilter, TimelineLine
+from payonce.ports.ops import Edit, Letter, LetterFilter
+from payonce.ports.ops_reads import REFUSALS, LedgerView, RefundView, TimelineLine
 
 _PLAIN = (
     "letter_id",
@@ -61,18 +63,26 @@ _PAGE = text(f"""
 """)  # noqa: S608
 _LOCK = text("SELECT * FROM dead_letter WHERE letter_id = ANY(:ids) ORDER BY letter_id FOR UPDATE")
 _FROM = text("SELECT * FROM dead_letter WHERE origin = ANY(:origins) ORDER BY letter_id")
-# Silence says nothing while the ledger itself does not know how the PSP left the order.
+# Silence says nothing while the ledger itself does not know how the PSP left the order. A refusal answers a command; of
+# the other topics, the event that is awaited is the letter's own message, whatever it says.
 _SETTLE = text("""
     UPDATE dead_letter
-    SET state = 'resolved', state_since = :now, resolution = CASE WHEN told THEN 'timeline' ELSE 'silence' END
+    SET state = CASE WHEN refused AND NOT told THEN 'open' ELSE 'resolved' END, state_since = :now,
+        resolution = CASE WHEN told THEN 'timeline' WHEN refused THEN 'refused' ELSE 'silence' END
     FROM (SELECT replayed.letter_id,
-                 EXISTS (SELECT FROM payment_event WHERE event_id = ANY(replayed.awaits)) AS told,
+                 EXISTS (SELECT FROM payment_event
+                         WHERE event_id = ANY(replayed.awaits)
+                           AND NOT (original_topic = :commands AND payment_event.event_type = ANY(:refusals))) AS told,
+                 EXISTS (SELECT FROM payment_event
+                         WHERE event_id = ANY(replayed.awaits)
+                           AND original_topic = :commands AND payment_event.event_type = ANY(:refusals)) AS refused,
                  EXISTS (SELECT FROM psp_registration
                          WHERE psp_registration.order_id = replayed.order_id
                            AND psp_registration.state = 'unknown') AS doubtful
           FROM dead_letter AS replayed WHERE state = 'replayed') AS outcome
     WHERE dead_letter.letter_id = outcome.letter_id AND state = 'replayed'
-      AND (told OR state_since < :silent_since AND NOT doubtful)
+      AND (told OR refused OR state_since < :silent_since AND NOT doubtful)
+    RETURNING state
 """)
 _OLDEST = text("""
     SELECT dlt_topic, dlt_partition, min(dlt_offset) FROM dead_letter
@@ -85,6 +95,10 @@ _COUNTS = text("""
 _LEDGER = text("""
     SELECT order_id, attempt, state, body_hash FROM psp_registration
     WHERE order_id = ANY(:order_ids) ORDER BY order_id, attempt
+""")
+_REFUNDS = text("""
+    SELECT order_id, refund_reference, state, command_id FROM psp_refund
+    WHERE order_id = ANY(:order_ids) ORDER BY order_id, refund_reference
 """)
 _TIMELINE = text("""
     SELECT event_id, event_type, occurred_at, topic, partition, "offset", effect, reason
@@ -125,7 +139,9 @@ class LetterRows:
         return [_letter(row) for row in rows]
 
     def settle_replayed(self, *, now: datetime, silent_since: datetime) -> int:
-        return self._connection.execute(_SETTLE, {"now": now, "silent_since": silent_since}).rowcount
+        rule = {"commands": topic_of("RegisterPayment"), "refusals": list(REFUSALS)}
+        states = self._connection.execute(_SETTLE, {"now": now, "silent_since": silent_since, **rule}).scalars()
+        return sum(state == "resolved" for state in states)
 
     def oldest_unresolved(self) -> Mapping[TopicPartition, int]:
         rows = self._connection.execute(_OLDEST)
@@ -135,11 +151,13 @@ class LetterRows:
         rows = self._connection.execute(_COUNTS)
         return {(topic, group, reason): count for topic, group, reason, count in rows}
 
-    def ledger_of(self, order_ids: Sequence[str]) -> Mapping[str, Sequence[LedgerView]]:
-        found: dict[str, list[LedgerView]] = {}
-        rows = self._connection.execute(_LEDGER, {"order_ids": sorted(set(order_ids))})
-        for order_id, attempt, state, body_hash in rows:
-            found.setdefault(order_id, []).append(LedgerView(attempt, state, body_hash))
+    def ledger_of(self, order_ids: Sequence[str]) -> Mapping[str, Sequence[LedgerView | RefundView]]:
+        found: dict[str, list[LedgerView | RefundView]] = {}
+        wanted = {"order_ids": sorted(set(order_ids))}
+        for order_id, *attempt in self._connection.execute(_LEDGER, wanted):
+            found.setdefault(order_id, []).append(LedgerView(*attempt))
+        for order_id, *refund in self._connection.execute(_REFUNDS, wanted):
+            found.setdefault(order_id, []).append(RefundView(*refund))
         return found
 
     def timeline(self, order_id: str, limit: int) -> Sequence[TimelineLine]:

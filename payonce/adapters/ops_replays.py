@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, RowMapping, text
 
 from payonce.ports import OutgoingRecord
-from payonce.ports.ops import ItemState, Replay, ReplayItem
+from payonce.ports.ops import ItemState, Replay, ReplayItem, ReplayState
 
 _INSERT = text("""
     INSERT INTO replay (replay_id, started_by, started_at, why, state, ended_at, cancelled_by)
@@ -21,6 +21,13 @@ _INSERT_ITEMS = text("""
     FROM unnest(CAST(:letter_ids AS text[])) WITH ORDINALITY AS item (letter_id, number)
 """)
 _ONE = text("SELECT * FROM replay WHERE replay_id = :replay_id FOR UPDATE")
+_NEWEST_FIRST = text("""
+    SELECT * FROM replay
+    WHERE (CAST(:state AS text) IS NULL OR state = :state)
+      AND (CAST(:after AS text) IS NULL
+           OR (started_at, replay_id) < (SELECT started_at, replay_id FROM replay WHERE replay_id = :after))
+    ORDER BY started_at DESC, replay_id DESC LIMIT :limit
+""")
 # A record that is prepared is sent even after a cancellation: its letter says so already.
 _RUNNING = text("""
     SELECT * FROM replay
@@ -62,6 +69,10 @@ class ReplayRows:
     def replay(self, replay_id: str) -> Replay | None:
         row = self._connection.execute(_ONE, {"replay_id": replay_id}).mappings().first()
         return None if row is None else Replay(**row)
+
+    def replays(self, *, limit: int, state: ReplayState | None = None, after: str | None = None) -> Sequence[Replay]:
+        asked = {"limit": limit, "state": state, "after": after}
+        return [Replay(**row) for row in self._connection.execute(_NEWEST_FIRST, asked).mappings()]
 
     def running_replay(self) -> Replay | None:
         row = self._connection.execute(_RUNNING).mappings().first()

@@ -16,6 +16,9 @@ from payonce.adapters.session_lock import SessionLock
 from payonce.ports.ops import OpsTransaction
 
 T = TypeVar("T")
+#: A console that is frozen gives the lead to the next one after so long. It asks for it before every round, and a round
+#: is over in far less: losing the lead in between would only mean to ask for it once more.
+_LEAD_IDLE_MS = 900_000
 
 
 class _Rows(LetterRows, ReplayRows, ActionRows):
@@ -31,7 +34,9 @@ class PostgresOpsStore:
     def __init__(self, database_url: str, *, application_name: str = "ops_console") -> None:
         self._database = Database(database_url, application_name=application_name, pool_size=1)
         self._thread = DatabaseThread(self._database)
-        lead = Database(database_url, application_name=f"{application_name} lead", pool_size=1)
+        lead = Database(
+            database_url, application_name=f"{application_name} lead", pool_size=1, idle_session_ms=_LEAD_IDLE_MS
+        )
         self._lock = SessionLock(lead, Lock.OPS_LEAD)
 
     async def run(self, work: Callable[[OpsTransaction], T]) -> T:

@@ -31,13 +31,19 @@ _CONDITIONS = {
     "created_until": "created_at < to_timestamp(:created_until)",
     "cursor": "(created_at, order_id) < (:cursor, :after)",
 }
-_EVENT_CURSOR = text("SELECT occurred_at FROM payment_event WHERE event_id = :after AND order_id = :order_id")
+_EVENT_CURSOR = text("SELECT min(occurred_at) FROM payment_event WHERE event_id = :after AND order_id = :order_id")
+#: A command that was given twice, and an event that an older worker said twice, have a line for each time. An event is
+#: shown once, where it came first: a page goes on after an event, and could not tell its lines apart.
 _EVENTS = """
     SELECT event_id, event_type, effect, reason,
            CAST(floor(extract(epoch FROM occurred_at)) AS bigint) AS occurred_at,
            CAST(floor(extract(epoch FROM recorded_at)) AS bigint) AS recorded_at
-    FROM payment_event WHERE order_id = :order_id {after}
-    ORDER BY payment_event.occurred_at, payment_event.event_id LIMIT :limit
+    FROM payment_event AS line
+    WHERE order_id = :order_id {after} AND NOT EXISTS (
+        SELECT FROM payment_event AS first
+        WHERE first.event_id = line.event_id AND first.occurred_at < line.occurred_at
+          AND first.order_id = line.order_id)
+    ORDER BY line.occurred_at, line.event_id LIMIT :limit
 """
 _FIRST_EVENTS = text(_EVENTS.format(after=""))
 _NEXT_EVENTS = text(_EVENTS.format(after="AND (occurred_at, event_id) > (:cursor, :after)"))

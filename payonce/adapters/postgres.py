@@ -20,8 +20,19 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 3
 _STATEMENT_MS = 5_000
 _LOCK_MS = 3_000
-#: serialisation, deadlock, lock and statement timeouts, shutdowns, read only after a failover, its disk fails
-_TRY_AGAIN = {"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "25006", "58030"}
+#: So long a transaction may say nothing before the server ends it and gives its locks back: a frozen process, a paused
+#: machine. The longest silence with a reason is the fold's, while a dead letter waits 60 s for its delivery report.
+IDLE_IN_TRANSACTION_MS = 90_000
+#: How both ends find out that the other's host is gone. The server, told nothing, asks for the first time after two
+#: hours, and until then a lost host keeps its locks. Over a Unix socket these mean nothing, and are passed over.
+KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+USER_TIMEOUT_MS = 10_000
+#: serialisation, deadlock, lock and statement timeouts, too long a silence (in a transaction, without one), shutdowns,
+#: read only after a failover, its disk fails
+_TRY_AGAIN = {
+    *("40001", "40P01", "55P03", "57014", "25P03", "57P05"),
+    *("57P01", "57P02", "57P03", "25006", "58030"),
+}
 #: The server lacks something for now: connections, memory, room on its disk.
 _SHORT_OF = "53"
 #: Impossible values, broken constraints, and what is larger than the server can index or store.
@@ -29,7 +40,11 @@ _BAD_DATA_CLASSES = ("22", "23", "54")
 
 
 class Database:
-    """A pool of connections. Thread-safe; nothing is opened before the first use. `schema`: the only one it sees."""
+    """A pool of connections. Thread-safe; nothing is opened before the first use. `schema`: the only one it sees.
+
+    `idle_in_transaction_ms` and `idle_session_ms` are how long a session may say nothing within a transaction and
+    between two, before the server ends it (0: for ever); a session that holds a lock should not be given for ever.
+    """
 
     def __init__(
         self,
@@ -38,9 +53,19 @@ class Database:
         application_name: str,
         pool_size: int = 2,
         statement_timeout_ms: int = _STATEMENT_MS,
+        idle_in_transaction_ms: int = IDLE_IN_TRANSACTION_MS,
+        idle_session_ms: int = 0,
         schema: str | None = None,
     ) -> None:
-        search_path = f" -c search_path={schema}" if schema else ""
+        options = {
+            **tcp_settings(),
+            "statement_timeout": statement_timeout_ms,
+            "lock_timeout": _LOCK_MS,
+            "idle_in_transaction_session_timeout": idle_in_transaction_ms,
+            "idle_session_timeout": idle_session_ms,
+            "timezone": "UTC",
+            **({"search_path": schema} if schema else {}),
+        }
         self._engine = create_engine(
             url,
             pool_size=pool_size,
@@ -49,12 +74,9 @@ class Database:
             connect_args={
                 "connect_timeout": _CONNECT_SECONDS,
                 "application_name": application_name,
-                "options": f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={_LOCK_MS} -c timezone=UTC"
-                + search_path,
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 10_000,
+                "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+                **KEEPALIVES,
+                "tcp_user_timeout": USER_TIMEOUT_MS,
             },
         )
 
@@ -92,6 +114,11 @@ class DatabaseThread:
     def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         with self._database.transaction() as connection:
             return work(connection)
+
+
+def tcp_settings() -> dict[str, int]:
+    """Return the settings of a session by which the server finds out soon that our host is gone."""
+    return {**{f"tcp_{name}": value for name, value in KEEPALIVES.items()}, "tcp_user_timeout": USER_TIMEOUT_MS}
 
 
 def translated(error: DBAPIError) -> Exception:

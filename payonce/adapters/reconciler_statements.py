@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from payonce.domain.belonging import PAYMENT_PREFIXES
+from payonce.domain.facts import DISPUTE_DECIDED
+
 #: As in the index payment_order_unfinished: PostgreSQL uses it only where it reads the same list.
 UNFINISHED_STATUSES = ("created", "registered", "processing", "disputed", "past_due", "unpaid")
 _UNFINISHED = ", ".join(f"'{status}'" for status in UNFINISHED_STATUSES)
+#: So long after a dispute is lost, an appeal of which an event has told is looked for: the PSP tells only who asks.
+APPEAL_DAYS = 120
 
-#: The PSP closes a session at its expiry; so much later it has said so, or the news was lost.
-EXPIRY_GRACE_SECONDS = 900
-#: A session may still appear for an attempt that a search did not find: looked for at these ages of its last try,
-#: and once more after its expiry.
-LATE_BORN_AGES = (600, 3_600)
+#: Null in a row from before the column that has not been written since.
+_SINCE = "coalesce(o.status_since, o.updated_at)"
 
-WATERMARK = text("SELECT done_until FROM reconcile_watermark WHERE task = :task")
+WATERMARK = text("SELECT done_until, done_name FROM reconcile_watermark WHERE task = :task")
 ADVANCE = text("""
-    INSERT INTO reconcile_watermark (task, done_until) VALUES (:task, :until)
-    ON CONFLICT (task) DO UPDATE SET done_until = EXCLUDED.done_until, advanced_at = now()
+    INSERT INTO reconcile_watermark (task, done_until, done_name) VALUES (:task, :until, :name)
+    ON CONFLICT (task) DO UPDATE SET
+        done_until = EXCLUDED.done_until, done_name = EXCLUDED.done_name, advanced_at = now()
 """)
 
 #: `occurred_at` of a PSP's event is its `created`, and the timeline is partitioned by it.
@@ -29,49 +32,67 @@ KNOWN_EVENTS = text("""
        OR EXISTS (SELECT FROM unresolved_event u WHERE u.event_id = asked.event_id)
 """)
 
+#: Names are compared by their bytes, whatever the database's collation is. Nothing is tried after its expiry. Facts
+#: are wide: those of `lost` are read only of what is due.
 DUE_ORDERS = text(f"""
-    WITH unfinished AS MATERIALIZED (
-        SELECT order_id, payment_order_status, updated_at, page_expires_at
-        FROM payment_order WHERE payment_order_status IN ({_UNFINISHED})
+    WITH rule AS MATERIALIZED (
+        SELECT reason, age FROM unnest(CAST(:reasons AS text[]), CAST(:ages AS bigint[])) AS rule (reason, age)
+    ), sessionless AS MATERIALIZED (
+        SELECT order_id, CAST(floor(last_try_at) AS bigint) AS tried_at, expires_at FROM psp_registration
+        WHERE session_id IS NULL AND state IN ('unknown', 'failed', 'cancelled')
+          AND expires_at > :after - (SELECT max(age) FROM rule WHERE reason IN ('expiry', 'late_born'))
+    ), lost AS MATERIALIZED (
+        SELECT o.order_id, o.facts, CAST(floor(extract(epoch FROM o.updated_at)) AS bigint) + rule.age AS due_at
+        FROM payment_order o JOIN rule ON rule.reason = 'appealed'
+        WHERE o.payment_order_status = 'charged_back'
+          AND {_SINCE} > to_timestamp(:until) - make_interval(days => {APPEAL_DAYS})
+          AND CAST(floor(extract(epoch FROM o.updated_at)) AS bigint) + rule.age > :after
+          AND CAST(floor(extract(epoch FROM o.updated_at)) AS bigint) + rule.age <= :until
     ), due AS (
-        SELECT o.order_id, CAST(floor(extract(epoch FROM o.updated_at)) AS bigint) + rule.age AS due_at,
-               o.payment_order_status AS reason
-        FROM unfinished o
-        JOIN unnest(CAST(:statuses AS text[]), CAST(:ages AS bigint[])) AS rule (status, age)
-          ON rule.status = o.payment_order_status
+        SELECT o.order_id, CAST(floor(extract(epoch FROM {_SINCE})) AS bigint) + rule.age AS due_at, rule.reason
+        FROM payment_order o JOIN rule ON rule.reason = o.payment_order_status
+        WHERE o.payment_order_status IN ({_UNFINISHED}) AND o.payment_order_status = ANY(:reasons)
       UNION ALL
-        SELECT o.order_id, CAST(extract(epoch FROM o.page_expires_at) AS bigint) + {EXPIRY_GRACE_SECONDS}, 'expiry'
-        FROM unfinished o WHERE o.page_expires_at IS NOT NULL
+        SELECT o.order_id, CAST(extract(epoch FROM o.page_expires_at) AS bigint) + rule.age, rule.reason
+        FROM payment_order o JOIN rule ON rule.reason = 'expiry'
+        WHERE o.payment_order_status IN ({_UNFINISHED}) AND o.page_expires_at IS NOT NULL
       UNION ALL
-        SELECT r.order_id, late.due_at, 'late_born'
-        FROM psp_registration r
-        CROSS JOIN LATERAL (
-            SELECT CAST(floor(r.last_try_at) AS bigint) + age FROM unnest(CAST(:late_ages AS bigint[])) AS age
-            UNION ALL SELECT r.expires_at + {EXPIRY_GRACE_SECONDS}) AS late (due_at)
-        WHERE r.session_id IS NULL AND r.state IN ('unknown', 'failed', 'cancelled')
-          AND r.expires_at + {EXPIRY_GRACE_SECONDS} > :after
+        SELECT order_id, due_at, 'appealed' FROM lost
+        WHERE facts @? '$.disputes.*.state[1] ? (@ > {DISPUTE_DECIDED})'
+      UNION ALL
+        SELECT r.order_id, r.tried_at + rule.age, rule.reason
+        FROM sessionless r JOIN rule ON rule.reason = 'late_born'
+      UNION ALL
+        SELECT r.order_id, r.expires_at + rule.age, 'late_born'
+        FROM sessionless r JOIN rule ON rule.reason = 'expiry'
     ), latest AS (
         SELECT DISTINCT ON (order_id) order_id, due_at, reason FROM due
         WHERE due_at > :after AND due_at <= :until
         ORDER BY order_id, due_at DESC, reason
     ), picked AS (
-        SELECT * FROM latest ORDER BY due_at FETCH FIRST (:limit) ROWS WITH TIES
+        SELECT * FROM latest WHERE due_at > :after + 1 OR order_id COLLATE "C" > :name
+        ORDER BY due_at, order_id COLLATE "C" LIMIT :limit
     )
-    SELECT picked.order_id, picked.due_at, picked.reason, o.psp_token
+    SELECT picked.order_id, picked.due_at, picked.reason,
+           array_remove(ARRAY[o.psp_token] || ARRAY(
+               SELECT dispute COLLATE "C" FROM jsonb_object_keys(o.facts -> 'disputes') AS dispute ORDER BY 1), NULL)
     FROM picked LEFT JOIN payment_order o USING (order_id)
-    ORDER BY picked.due_at, picked.order_id
+    ORDER BY picked.due_at, picked.order_id COLLATE "C"
 """)  # noqa: S608  (constants of this file)
 
-DUE_WAITING = text("""
-    SELECT event_id, psp_ids, max(due_at) AS due_at
-    FROM (
-        SELECT u.event_id, u.psp_ids, CAST(floor(extract(epoch FROM u.waiting_since)) AS bigint) + age AS due_at
+DUE_WAITING = text(f"""
+    WITH latest AS (
+        SELECT u.event_id, u.psp_ids, max(CAST(floor(extract(epoch FROM u.waiting_since)) AS bigint) + age) AS due_at
         FROM unresolved_event u CROSS JOIN unnest(CAST(:ages AS bigint[])) AS age
-    ) AS due
-    WHERE due_at > :after AND due_at <= :until
-    GROUP BY event_id, psp_ids
-    ORDER BY max(due_at) FETCH FIRST (:limit) ROWS WITH TIES
-""")
+        WHERE CAST(floor(extract(epoch FROM u.waiting_since)) AS bigint) + age > :after
+          AND CAST(floor(extract(epoch FROM u.waiting_since)) AS bigint) + age <= :until
+        GROUP BY u.event_id
+    )
+    SELECT event_id, psp_ids, due_at FROM latest
+    WHERE (due_at > :after + 1 OR event_id COLLATE "C" > :name)
+      AND (SELECT bool_and(psp_id ~ '^({"|".join(PAYMENT_PREFIXES)})') FROM unnest(psp_ids) AS psp_id) = :payments
+    ORDER BY due_at, event_id COLLATE "C" LIMIT :limit
+""")  # noqa: S608  (constants)
 
 #: Longer than the topics keep a record that could name such an object, so that verification can still tell whose it is.
 FOREIGN_DAYS = 100
@@ -79,7 +100,7 @@ FOREIGN_DAYS = 100
 FORGET_FOREIGN = text("""
     DELETE FROM foreign_reference WHERE psp_id IN (
         SELECT psp_id FROM foreign_reference
-        WHERE seen_at < clock_timestamp() - make_interval(days => :days) LIMIT :limit
+        WHERE seen_at < now() - make_interval(days => :days) ORDER BY seen_at LIMIT :limit
     )
 """)
 
@@ -90,8 +111,8 @@ REMEMBER_FOREIGN = text("""
 """)
 
 AGES = text(f"""
-    SELECT o.payment_order_status, count(*), CAST(floor(extract(epoch FROM min(o.updated_at))) AS bigint),
-           count(*) FILTER (WHERE o.updated_at < clock_timestamp() - make_interval(secs => asked.seconds))
+    SELECT o.payment_order_status, count(*), CAST(floor(extract(epoch FROM min({_SINCE}))) AS bigint),
+           count(*) FILTER (WHERE {_SINCE} < clock_timestamp() - make_interval(secs => asked.seconds))
     FROM payment_order o
     JOIN unnest(CAST(:statuses AS text[]), CAST(:seconds AS bigint[])) AS asked (status, seconds)
       ON asked.status = o.payment_order_status
@@ -110,11 +131,11 @@ TOUCHED = text("""
 """)
 
 STUCK = text(f"""
-    SELECT o.order_id, o.payment_order_status, CAST(floor(extract(epoch FROM o.updated_at)) AS bigint) AS since
+    SELECT o.order_id, o.payment_order_status, CAST(floor(extract(epoch FROM {_SINCE})) AS bigint) AS since
     FROM payment_order o
     JOIN unnest(CAST(:statuses AS text[]), CAST(:seconds AS bigint[])) AS asked (status, seconds)
       ON asked.status = o.payment_order_status
     WHERE o.payment_order_status IN ({_UNFINISHED})
-      AND o.updated_at < clock_timestamp() - make_interval(secs => asked.seconds)
-    ORDER BY o.updated_at LIMIT :limit
+      AND {_SINCE} < clock_timestamp() - make_interval(secs => asked.seconds)
+    ORDER BY {_SINCE} LIMIT :limit
 """)  # noqa: S608  (constants of this file)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from payonce.adapters import reconciler_statements as sql
 from payonce.adapters.advisory_locks import Lock, hold_for_session, is_held
 from payonce.adapters.postgres import Database, DatabaseThread
-from payonce.ports import DueOrder, DueRule, StatusAge, StoreUnavailable, WaitingEvent
+from payonce.ports import DueOrder, DueRule, Mark, StatusAge, StoreUnavailable, WaitingEvent
 
 T = TypeVar("T")
 
@@ -29,15 +29,16 @@ class PostgresReconcilerStore:
     async def acquire(self) -> bool:
         return await self._thread.run(lambda connection: hold_for_session(connection, Lock.RECONCILER))
 
-    async def watermark(self, task: str) -> int | None:
-        def read(connection: Connection) -> int | None:
-            done: int | None = connection.execute(sql.WATERMARK, {"task": task}).scalar_one_or_none()
-            return done
+    async def watermark(self, task: str) -> Mark | None:
+        def read(connection: Connection) -> Mark | None:
+            row = connection.execute(sql.WATERMARK, {"task": task}).one_or_none()
+            return None if row is None else Mark(*row)
 
         return await self._locked(read)
 
-    async def advance(self, task: str, until: int) -> None:
-        await self._locked(lambda connection: connection.execute(sql.ADVANCE, {"task": task, "until": until}))
+    async def advance(self, task: str, mark: Mark) -> None:
+        parameters = {"task": task, "until": mark.until, "name": mark.name}
+        await self._locked(lambda connection: connection.execute(sql.ADVANCE, parameters))
 
     async def unknown_events(self, events: Mapping[str, int]) -> set[str]:
         def known(connection: Connection) -> set[str]:
@@ -46,24 +47,23 @@ class PostgresReconcilerStore:
 
         return set(events) - await self._locked(known)
 
-    async def due_orders(self, rules: Sequence[DueRule], *, after: int, until: int, limit: int) -> Sequence[DueOrder]:
+    async def due_orders(self, rules: Sequence[DueRule], *, after: Mark, until: int, limit: int) -> Sequence[DueOrder]:
         parameters = {
-            "statuses": [rule.status for rule in rules for _ in rule.ages],
+            "reasons": [rule.reason for rule in rules for _ in rule.ages],
             "ages": [age for rule in rules for age in rule.ages],
-            "late_ages": list(sql.LATE_BORN_AGES),
-            "after": after,
-            "until": until,
-            "limit": limit,
+            **_between(after, until, limit),
         }
 
         def read(connection: Connection) -> list[DueOrder]:
             rows = connection.execute(sql.DUE_ORDERS, parameters)
-            return [DueOrder(order_id, due, reason, (token,) if token else ()) for order_id, due, reason, token in rows]
+            return [DueOrder(order_id, due, reason, tuple(psp_ids)) for order_id, due, reason, psp_ids in rows]
 
         return await self._locked(read)
 
-    async def due_waiting(self, ages: Sequence[int], *, after: int, until: int, limit: int) -> Sequence[WaitingEvent]:
-        parameters = {"ages": list(ages), "after": after, "until": until, "limit": limit}
+    async def due_waiting(
+        self, ages: Sequence[int], *, after: Mark, until: int, limit: int, payments: bool
+    ) -> Sequence[WaitingEvent]:
+        parameters = {"ages": list(ages), "payments": payments, **_between(after, until, limit)}
 
         def read(connection: Connection) -> list[WaitingEvent]:
             rows = connection.execute(sql.DUE_WAITING, parameters)
@@ -101,3 +101,7 @@ class PostgresReconcilerStore:
             return work(connection)
 
         return await self._thread.run(checked)
+
+
+def _between(after: Mark, until: int, limit: int) -> dict[str, int | str]:
+    return {"after": after.until, "name": after.name, "until": until, "limit": limit}

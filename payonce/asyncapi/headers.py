@@ -35,6 +35,7 @@ _LETTER: Json = {
     "dlt-attempts": {"type": "string", "pattern": "^[0-9]{1,6}$", "description": "how often it has failed"},
     "dlt-at": {"type": "string", "format": "date-time"},
 }
+_CUT: Json = {"dlt-cut": {"type": "string", "description": "only of one too large for its topic: its size, uncut"}}
 
 
 def own_headers(message_id: str, writers: Sequence[str], *, may_be_replayed: bool) -> Json:
@@ -55,7 +56,7 @@ def webhook_headers() -> Json:
 
 def letter_headers() -> Json:
     """Return the schema of what a dead letter has beside the headers of its original."""
-    return _headers(_LETTER, {})
+    return _headers(_LETTER, _CUT)
 
 
 def plain_headers() -> Json:
@@ -68,7 +69,11 @@ def _cloud_event(kind: Json, source: Json) -> Json:
         "ce_id": {"type": "string", "minLength": 1, "description": "the same in every repetition of the message"},
         "ce_type": kind,
         "ce_source": source,
-        "ce_time": {"type": "string", "format": "date-time", "description": "when it was said; UTC, milliseconds"},
+        "ce_time": {
+            "type": "string",
+            "format": "date-time",
+            "description": "when it came about or was said; UTC, milliseconds",
+        },
         "ce_specversion": {"const": "1.0"},
         "content-type": {"const": "application/json"},
     }

@@ -52,8 +52,9 @@ class Contribution:
 
 
 def contribution(message: Command | TokenEvent | PspEvent, *, position: tuple[str, int, int]) -> Contribution:
-    """Return what the message read at `position` (topic, partition, offset) adds. Pure.
+    """Return what the message read at `position` (topic, partition, place in its order's log) adds. Pure.
 
+    The place is the offset, raised by the generation of the topic.
     Raises ImpossibleEvent if the PSP's object is not what it can be.
     """
     match message:
@@ -67,9 +68,9 @@ def contribution(message: Command | TokenEvent | PspEvent, *, position: tuple[st
             return _of_token_event(message)
 
 
-def _of_command(command: RegisterPayment, offset: int) -> Contribution:
-    """All commands of an order lie in one partition, so its offset alone says which came first."""
-    body = {"precedence": -offset, "terms": terms_document(command.terms)}
+def _of_command(command: RegisterPayment, place: int) -> Contribution:
+    """All commands of an order lie in one partition of a generation, so its place alone says which came first."""
+    body = {"precedence": -place, "terms": terms_document(command.terms)}
     return Contribution(command.order_id, facts={"terms": {str(command.attempt): {command.body_hash: body}}})
 
 

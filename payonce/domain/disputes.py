@@ -87,6 +87,7 @@ def _is_later(event: list[Any], seen: list[Any]) -> bool:
     """Whether an event is newer than the latest snapshot: it shows more moves of money, or it is further on the line.
 
     The one exception is an appeal after a decision that the snapshot saw: the appeal may be the one that was decided.
+    The reconciler asks after such an order, so that a newer snapshot says.
     """
     if event[0] != seen[0]:
         return bool(event[0] > seen[0])

@@ -131,7 +131,7 @@ class SubscriptionCancelAccepted(_Outcome):
 
 @dataclass(frozen=True, slots=True)
 class PspSnapshot(_Outcome):
-    """The PSP's own objects of an order, read for the RefreshPayment at `refresh_offset`.
+    """The PSP's own objects of an order, read for the RefreshPayment at `refresh_offset` (its place in the log).
 
     `response_date` (unix seconds) is the PSP's. Facts whose values cycle at the PSP (a dispute under appeal, a paused
     subscription) are ordered by (`refresh_offset`, `response_date`, event id): the greatest wins.

@@ -11,7 +11,8 @@ from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 _TIMEOUT_SECONDS = 30.0
-_PAGE = 200
+#: The largest pages that the console gives.
+_LETTERS_PAGE, _REPLAYS_PAGE = 200, 100
 
 Document = dict[str, Any]
 
@@ -35,14 +36,7 @@ class OpsClient:
 
     def letters(self, filters: Mapping[str, Any], limit: int) -> Iterator[Document]:
         """Yield at most `limit` dead letters, oldest first, page by page."""
-        left, after = limit, None
-        while left > 0:
-            page = self._get("/v1/dead-letters", {**filters, "limit": min(left, _PAGE), "starting_after": after})
-            yield from page["data"]
-            left -= len(page["data"])
-            if not page["has_more"]:
-                return
-            after = page["data"][-1]["id"]
+        yield from self._pages("/v1/dead-letters", filters, limit, _LETTERS_PAGE)
 
     def letter(self, letter_id: str) -> Document:
         """Return one dead letter with everything about it."""
@@ -69,6 +63,10 @@ class OpsClient:
         """Start a replay, or return its preview. `selection` holds `ids` or `filter`."""
         return self._post("/v1/replays", {**selection, "why": why, "dry_run": dry_run})
 
+    def replays(self, state: str | None, limit: int) -> Iterator[Document]:
+        """Yield at most `limit` replays, the newest first, page by page."""
+        yield from self._pages("/v1/replays", {"state": state}, limit, _REPLAYS_PAGE)
+
     def replay_status(self, replay_id: str) -> Document:
         """Return how far a replay is."""
         return self._get(f"/v1/replays/{quote(replay_id, safe='')}")
@@ -76,6 +74,16 @@ class OpsClient:
     def cancel_replay(self, replay_id: str, why: str) -> Document:
         """Stop a replay."""
         return self._post(f"/v1/replays/{quote(replay_id, safe='')}/cancel", {"why": why})
+
+    def _pages(self, path: str, filters: Mapping[str, Any], limit: int, page_size: int) -> Iterator[Document]:
+        left, after = limit, None
+        while left > 0:
+            page = self._get(path, {**filters, "limit": min(left, page_size), "starting_after": after})
+            yield from page["data"]
+            left -= len(page["data"])
+            if not page["has_more"]:
+                return
+            after = page["data"][-1]["id"]
 
     def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Document:
         given = {name: value for name, value in (query or {}).items() if value is not None}

@@ -46,8 +46,13 @@ def show_letter(console: Console, letter: Mapping[str, Any]) -> None:
     body = letter["body"]
     console.rule(f"body: {body['size_bytes']} bytes, {body['encoding']}")
     console.print(plain(document(body["content"])), highlight=False)
+    if letter["replaced_by"]:
+        console.rule("what was sent last in its place")
+        console.print(plain(document(letter["replaced_by"]["content"])), highlight=False)
     _show_edit(console, letter["pending_edit"])
-    _show_lines(console, "ledger", [(f"attempt {row['attempt']}", row["state"]) for row in letter["ledger"]])
+    attempts = [(f"attempt {row['attempt']}", row["state"]) for row in letter["ledger"]]
+    refunds = [(f"refund {row['refund_reference']}", row["state"]) for row in letter["refunds"]]
+    _show_lines(console, "ledger", attempts + refunds)
     _show_lines(
         console,
         "timeline of the order",
@@ -85,6 +90,28 @@ def preview_text(preview: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def ended_text(status: Mapping[str, Any]) -> str:
+    """Return how a replay ended."""
+    items = status["items"]
+    left = items.get("waiting", 0)
+    lines = [f"{status['state']}: {items.get('sent', 0)} sent, {items.get('skipped', 0)} stay, {left} not reached"]
+    lines += [f"  {each['id']}  {plain(each['note'] or '')}" for each in status["skipped"]]
+    return "\n".join(lines)
+
+
+def replays_table(replays: Iterable[Mapping[str, Any]], now: float) -> Table:
+    """Return a list of replays."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("id", "state", "by", "age", "sent", "stay", "of", "why"):
+        table.add_column(column, overflow="fold" if column in {"id", "why"} else "ellipsis")
+    for replay in replays:
+        items = replay["items"]
+        counts = (items.get("sent", 0), items.get("skipped", 0), replay["total"])
+        cells = (replay["id"], replay["state"], replay["started_by"], age(now - replay["started_at"]))
+        table.add_row(*(plain(cell) for cell in (*cells, *map(str, counts), replay["why"])))
+    return table
+
+
 def age(seconds: float) -> str:
     """Return a duration as people say it: 12s, 5m, 3h, 9d."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
@@ -115,7 +142,7 @@ def _show_edit(console: Console, edit: Mapping[str, Any] | None) -> None:
         approval = f"approved by {edit['approved_by']}"
     else:
         approval = "needs a second person's approval" if edit["needs_approval"] else "needs no approval"
-    console.rule("pending edit")
+    console.rule("its edit")
     console.print(plain(f"{edit['by']}, {moment(edit['at'])}: {edit['why']} ({approval})"))
     console.print(plain(f"hash {edit['hash']}"))
     console.print(plain(document(edit["body"])), highlight=False)

@@ -47,8 +47,11 @@ def changes_of(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def edited_body(letter: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> str:
-    """Return the letter's body as it comes back from $VISUAL or $EDITOR. Blocks until it is closed. Raises BadWish."""
-    body = letter["body"]
+    """Return the letter's body as it comes back from $VISUAL or $EDITOR. Blocks until it is closed. Raises BadWish.
+
+    Where something else was sent in its place, that is what the editor shows.
+    """
+    body = letter["replaced_by"] or letter["body"]
     if body["encoding"] not in {"json", "text"}:
         raise BadWish("the body is no text: use --set, or send a whole body through the API")
     editor = shlex.split(environ.get("VISUAL") or environ.get("EDITOR") or "vi")

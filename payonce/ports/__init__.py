@@ -36,11 +36,20 @@ from payonce.ports.ledger import (
     Registration,
     RegistrationState,
 )
-from payonce.ports.log import Headers, LogProducer, OutgoingRecord, PublishFailed, Record, TopicPartition
+from payonce.ports.log import (
+    Headers,
+    LogProducer,
+    OutgoingRecord,
+    PublishFailed,
+    Record,
+    RecordTooLarge,
+    TopicPartition,
+)
 from payonce.ports.reconciler import (
     DueOrder,
     DueRule,
     EventPage,
+    Mark,
     PspReads,
     ReconcilerReport,
     ReconcilerStore,
@@ -66,6 +75,7 @@ __all__ = [
     "Headers",
     "Ledger",
     "LogProducer",
+    "Mark",
     "ObjectPage",
     "OrderChange",
     "Outbox",
@@ -80,6 +90,7 @@ __all__ = [
     "ReconcilerReport",
     "ReconcilerStore",
     "Record",
+    "RecordTooLarge",
     "Reference",
     "RefundEntry",
     "RefundState",

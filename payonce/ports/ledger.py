@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -112,10 +112,11 @@ class Ledger(Protocol):
         ...
 
     async def advance(
-        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
+        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, Collection[int | None]]
     ) -> None:
         """Store next offsets, each only where the stored one is `expected` (None: no row), or is this one already.
 
-        Raises PositionMoved and stores none where one has another value; StoreUnavailable.
+        More than one is expected after an answer was lost: nobody knows whether that transaction has ended. Raises
+        PositionMoved and stores none where one has another value; StoreUnavailable.
         """
         ...

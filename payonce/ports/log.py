@@ -55,9 +55,16 @@ class PublishFailed(Exception):
     """The record is not known to be written. It may still arrive: sending it again must be harmless."""
 
 
+class RecordTooLarge(Exception):
+    """Permanent: the topic takes no record of this size, so it is not written, and never will be."""
+
+
 class LogProducer(Protocol):
     """Publishes records durably (acks of all in-sync replicas)."""
 
     async def publish(self, record: OutgoingRecord) -> None:
-        """Return once the broker has acknowledged the record; raise PublishFailed otherwise. Repeating is harmless."""
+        """Return once the broker has acknowledged the record.
+
+        Raises PublishFailed if that is not known (repeating is harmless), RecordTooLarge if repeating is vain.
+        """
         ...

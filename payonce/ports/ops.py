@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 from payonce.ports.log import Headers, OutgoingRecord, TopicPartition
+from payonce.ports.ops_reads import LedgerView, RefundView, TimelineLine
 
 T = TypeVar("T")
 LetterState = Literal["open", "replayed", "resolved", "discarded"]
@@ -21,7 +22,7 @@ ReplayState = Literal["running", "finished", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A pending edit of a letter: what will be sent instead, who made it, and who agreed where money is touched."""
+    """An edit of a letter: what is sent instead from now on, who made it, and who agreed where money is touched."""
 
     key: bytes | None
     value: bytes | None
@@ -45,7 +46,7 @@ class Letter:
     """A dead letter: one row per (first origin, group that failed); bytes, headers and place are the newest letter's.
 
     `attempts` counts failures. `awaits` are event ids of which any in the timeline shows that a replay was taken in;
-    `amendment` is the body of the last new attempt sent for it.
+    `amendment` is the body of what was last sent in its place: a new attempt, or its edit, which stays with it.
     """
 
     letter_id: str
@@ -85,29 +86,6 @@ class LetterFilter:
     state: LetterState | None = None
     first_seen_before: datetime | None = None
     first_seen_after: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerView:
-    """What psp_worker's ledger says of one attempt."""
-
-    attempt: int
-    state: str
-    body_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineLine:
-    """One line of an order's timeline, as the fold wrote it."""
-
-    event_id: str
-    event_type: str
-    occurred_at: datetime
-    topic: str
-    partition: int
-    offset: int
-    effect: str
-    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +137,15 @@ class ChainedAction:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class AnchoredPage:
+    """What payments.ops holds from an offset on, in its order; where to read on, and where it ends."""
+
+    entries: tuple[ChainedAction, ...]
+    next_offset: int
+    end: int
+
+
 class OpsTransaction(Protocol):
     """One transaction over the ops tables. Blocking; raises StoreUnavailable or StoreRejected."""
 
@@ -179,7 +166,10 @@ class OpsTransaction(Protocol):
         ...
 
     def settle_replayed(self, *, now: datetime, silent_since: datetime) -> int:
-        """Mark replayed letters resolved whose outcome the timeline shows, or that stayed silent; return how many."""
+        """Mark replayed letters resolved whose outcome the timeline shows, or that stayed silent; return how many.
+
+        A letter of a command that the timeline shows as nothing but refused (REFUSALS) is open again instead.
+        """
         ...
 
     def oldest_unresolved(self) -> Mapping[TopicPartition, int]:
@@ -190,8 +180,8 @@ class OpsTransaction(Protocol):
         """Return how many open letters there are by (original topic, group, reason)."""
         ...
 
-    def ledger_of(self, order_ids: Sequence[str]) -> Mapping[str, Sequence[LedgerView]]:
-        """Return the attempts of these orders in psp_worker's ledger, by attempt; read only."""
+    def ledger_of(self, order_ids: Sequence[str]) -> Mapping[str, Sequence[LedgerView | RefundView]]:
+        """Return what psp_worker's ledger has of these orders: attempts, by number, then refunds; read only."""
         ...
 
     def timeline(self, order_id: str, limit: int) -> Sequence[TimelineLine]:
@@ -230,6 +220,10 @@ class OpsTransaction(Protocol):
         """Update an item."""
         ...
 
+    def replays(self, *, limit: int, state: ReplayState | None = None, after: str | None = None) -> Sequence[Replay]:
+        """Return replays, the newest first; `after` is the id of the last one of the page before."""
+        ...
+
     def item_counts(self, replay_id: str) -> Mapping[ItemState, int]:
         """Return how many items are in each state."""
         ...
@@ -250,12 +244,28 @@ class OpsTransaction(Protocol):
         """Return the newest entries about a subject, oldest first."""
         ...
 
+    def actions_between(self, first: int, last: int | None = None) -> Sequence[ChainedAction]:
+        """Return the entries with these numbers (both inclusive; None: to the end), in their order."""
+        ...
+
     def unpublished_actions(self, limit: int) -> Sequence[ChainedAction]:
         """Return the oldest entries that payments.ops is not known to have."""
         ...
 
-    def mark_published(self, sequences: Sequence[int]) -> None:
-        """Note that payments.ops has them."""
+    def newest_published(self) -> ChainedAction | None:
+        """Return the newest entry that payments.ops is known to have."""
+        ...
+
+    def mark_published(self, entries: Sequence[ChainedAction]) -> None:
+        """Note that payments.ops has them. A row that is another entry by now (a restore) stays as it is."""
+        ...
+
+    def withdraw_unpublished(self) -> None:
+        """Take the entries away that payments.ops is not known to have, to append them under other numbers."""
+        ...
+
+    def has_taken_up(self, former_hash: str) -> bool:
+        """Return whether an entry says that it had this hash before it was renumbered."""
         ...
 
 
@@ -268,4 +278,15 @@ class OpsStore(Protocol):
 
     async def lead(self) -> bool:
         """Try to be, or stay, the one process that replays, publishes and cleans up. Raises StoreUnavailable."""
+        ...
+
+
+class AuditTopic(Protocol):
+    """payments.ops, read back by the one who writes it."""
+
+    async def since(self, offset: int) -> AnchoredPage:
+        """Return a page of what lies there from an offset on; beyond its end, from the beginning (a topic made anew).
+
+        Off the loop. Raises PublishFailed when the cluster does not answer.
+        """
         ...

@@ -46,11 +46,36 @@ class PspReads(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """How far a task is done: all that was due up to `until` (unix seconds), and of the second after it up to `name`.
+
+    So the task can stop between any two things, however many are due in one second.
+    """
+
+    until: int
+    name: str = ""
+
+    @classmethod
+    def at(cls, due_at: int, name: str) -> Mark:
+        """Return the mark of a task that has just done this."""
+        return cls(due_at - 1, name)
+
+    def leaves(self, due_at: int, name: str) -> bool:
+        """Return whether this is still to be done."""
+        return due_at > self.until + 1 or (due_at == self.until + 1 and name > self.name)
+
+
 @dataclass(frozen=True, slots=True)
 class DueRule:
-    """When an order that stays in `status` is asked after: so many seconds after its row last changed."""
+    """At which ages (seconds) an order is asked after, for a reason. Each reason's ages have a beginning of their own.
 
-    status: str
+    A status: since the order is in it. `expiry`: since the page's, or what its attempt was given. `late_born`: since
+    the last try of an attempt that has no session. `appealed`: since the row of a lost order changed of whose appeal an
+    event has told.
+    """
+
+    reason: str
     ages: tuple[int, ...]
 
 
@@ -93,11 +118,11 @@ class ReconcilerStore(Protocol):
         """Try to become the one reconciler, or find out that we still are. Not blocking."""
         ...
 
-    async def watermark(self, task: str) -> int | None:
-        """Return how far (unix seconds) the task is done, None if it never was."""
+    async def watermark(self, task: str) -> Mark | None:
+        """Return how far the task is done, None if it never was."""
         ...
 
-    async def advance(self, task: str, until: int) -> None:
+    async def advance(self, task: str, mark: Mark) -> None:
         """Store that the task is done up to there."""
         ...
 
@@ -105,15 +130,20 @@ class ReconcilerStore(Protocol):
         """Return those of the events (id -> created) that are neither folded nor waiting."""
         ...
 
-    async def due_orders(self, rules: Sequence[DueRule], *, after: int, until: int, limit: int) -> Sequence[DueOrder]:
-        """Return orders that became due in (after, until], each once at its latest time, ordered by that.
+    async def due_orders(self, rules: Sequence[DueRule], *, after: Mark, until: int, limit: int) -> Sequence[DueOrder]:
+        """Return at most `limit` orders that became due after the mark and up to `until`.
 
-        `limit` is exceeded only so as not to part orders that are due at the same second.
+        Each once, at its latest time; ordered by that, then by id. Their disputes are among their PSP ids.
         """
         ...
 
-    async def due_waiting(self, ages: Sequence[int], *, after: int, until: int, limit: int) -> Sequence[WaitingEvent]:
-        """Return waiting events that reached one of these ages (seconds) in (after, until]; limited as `due_orders`."""
+    async def due_waiting(
+        self, ages: Sequence[int], *, after: Mark, until: int, limit: int, payments: bool
+    ) -> Sequence[WaitingEvent]:
+        """Return at most `limit` waiting events that reached one of these ages (seconds), as `due_orders` does.
+
+        `payments`: those that name nothing but a payment (`domain.belonging`), else the others.
+        """
         ...
 
     async def remember_foreign(self, psp_ids: Sequence[str]) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from payonce.catalog import place_in_log
 from payonce.codec import Undecodable, decode
 from payonce.dead_letters import is_replay_for_other
-from payonce.domain.belonging import may_wait
+from payonce.domain.belonging import may_wait, names_only_a_payment
 from payonce.domain.events import OrderStatusChanged, PspEvent
 from payonce.domain.merge import merge
 from payonce.domain.order import Contribution, ImpossibleEvent, contribution
@@ -79,7 +80,8 @@ def _told(record: Record) -> Told:
         message = decode(record)
         if isinstance(message, OrderStatusChanged):
             return Told(record, "", None)
-        adds = contribution(message, position=(record.topic, record.partition, record.offset))
+        place = place_in_log(record.topic, record.offset)
+        adds = contribution(message, position=(record.topic, record.partition, place))
     except (Undecodable, ImpossibleEvent):
         return Told(record, record.header("ce_id") or "", None)
     event_id = message.event_id if isinstance(message, PspEvent) else record.header("ce_id") or ""
@@ -95,6 +97,8 @@ def _fate(each: Told, stored: Stored, letters: DeadLetters) -> Fate | Finding:
             problem = "is not folded, does not wait and is no other app's"
             if not each.may_wait or any(psp_id in stored.foreign for psp_id in adds.references):
                 return "foreign"
+            if names_only_a_payment(adds.references) and each.event_id not in stored.waiting:
+                return "foreign"  # given up after a day: an order of ours would be known by the payment's invoice
         elif (missing := _missing(adds, order_id, stored)) is None:
             return "folded"
         else:

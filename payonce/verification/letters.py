@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from payonce.dead_letters import REASONS
+from payonce.catalog import heir_of
+from payonce.dead_letters import REASONS, SUFFIX
 from payonce.ports import Record
 from payonce.verification.digests import digest
 from payonce.verification.findings import Finding
@@ -55,4 +56,4 @@ def place_of(record: Record) -> str:
 def _origin_fits(letter: Record, origin: str) -> bool:
     topic, _, rest = origin.partition("/")
     partition, _, offset = rest.partition("/")
-    return f"{topic}.dlt" == letter.topic and partition.isdecimal() and offset.isdecimal()
+    return heir_of(topic) + SUFFIX == letter.topic and partition.isdecimal() and offset.isdecimal()

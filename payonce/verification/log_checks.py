@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from payonce.adapters.verify_reads import page_reads, positions
-from payonce.catalog import topic_of, topics_read_by
+from payonce.catalog import heir_of, topic_of, topics_read_by
 from payonce.dead_letters import SUFFIX
 from payonce.ports import Record, TopicPartition
 from payonce.verification import folded
@@ -78,11 +78,29 @@ def check_positions(source: Source) -> Check:
     tables = {table: positions(source.database, table) for table in ("fold_position", "ledger_position")}
     bounds = source.log.bounds(FOLDED)  # read later than the positions, so none of them can be ahead of it
     for table, reached in tables.items():
-        for place, offset in sorted(reached.items()):
-            low, end = bounds.get(place, (0, 0))
-            wrong = Finding(f"{table} {place.topic}/{place.partition}", f"{offset} is not within {low} to {end}")
-            check.add(1, [] if low <= offset <= end else [wrong])
+        wrong = misplaced(reached, bounds)
+        check.add(
+            len(reached),
+            [Finding(f"{table} {place.topic}/{place.partition}", what) for place, what in sorted(wrong.items())],
+        )
     return check
+
+
+def misplaced(
+    reached: Mapping[TopicPartition, int], bounds: Mapping[TopicPartition, tuple[int, int]]
+) -> dict[TopicPartition, str]:
+    """Return what is wrong with positions, by `bounds` (first and next offset) of the topics that are folded.
+
+    Positions of the topics that these took over from stay for ever, and are nobody's any more.
+    """
+    wrong = {}
+    for place, offset in reached.items():
+        low, end = bounds.get(place, (0, 0))
+        if heir_of(place.topic) not in FOLDED:
+            wrong[place] = "is of no topic of ours, nor of one that ours took over from (`before` in topics.toml)"
+        elif place.topic in FOLDED and not low <= offset <= end:
+            wrong[place] = f"{offset} is not within {low} to {end}"
+    return wrong
 
 
 def _unread(batch: Sequence[Record], reached: Mapping[TopicPartition, int], older_than_ms: int) -> list[Finding]:

@@ -14,12 +14,15 @@ import msgspec
 
 from payonce.adapters.postgres import Database
 from payonce.adapters.verify_reads import page_reads
+from payonce.domain.psp_objects import is_order_id
 from payonce.verification.findings import Check, Finding
 
 _PAGE = 100
 #: A session is open for less than a day, so older ones need not be asked for.
 WINDOW_SECONDS = 24 * 3600
 _NOT_PAID = frozenset({"created", "registered", "expired", "cancelled", "registration_failed", "failed"})
+#: A complete session is one of these or "unpaid" (on its way); with nothing due, a trial say, the order is active.
+_SETTLED = frozenset({"paid", "no_payment_required"})
 _MOVED_NOTHING = frozenset({"failed", "canceled"})
 
 
@@ -76,11 +79,22 @@ async def check_sessions(psp: Psp, database: Database) -> list[Check]:
         payable.add(1)
         if session["status"] == "open":
             open_sessions[order_id].append(session["id"])
-        elif session["payment_status"] == "paid":
+        elif session["status"] == "complete" and session["payment_status"] in _SETTLED and is_order_id(order_id):
             paid[order_id] = session["id"]
     payable.add(0, _doubled(database, {key: ids for key, ids in open_sessions.items() if len(ids) > 1}))
-    heard.add(len(paid), _unheard(database, paid))
+    with page_reads(database) as reads:
+        heard.add(len(paid), unheard(paid, reads.statuses(paid)))
     return [payable, heard]
+
+
+def unheard(paid: Mapping[str, str], statuses: Mapping[str, str]) -> list[Finding]:
+    """Return the orders (of order -> its paid session) that are unpaid here, or have no row at all. Pure."""
+    told = {order_id: statuses.get(order_id, "unknown here") for order_id in sorted(paid)}
+    return [
+        Finding(order_id, f"{paid[order_id]} is paid at the PSP, the order is {status}")
+        for order_id, status in told.items()
+        if order_id not in statuses or status in _NOT_PAID
+    ]
 
 
 async def check_refunds(psp: Psp) -> Check:
@@ -108,14 +122,4 @@ def _doubled(database: Database, sessions: Mapping[str, list[str]]) -> list[Find
     ours = {order_id: sorted(returned.intersection(ids)) for order_id, ids in sessions.items()}
     return [
         Finding(order_id, f"{', '.join(ids)} can all be paid") for order_id, ids in sorted(ours.items()) if len(ids) > 1
-    ]
-
-
-def _unheard(database: Database, paid: Mapping[str, str]) -> list[Finding]:
-    with page_reads(database) as reads:
-        statuses = reads.statuses(paid)
-    return [
-        Finding(order_id, f"{paid[order_id]} is paid at the PSP, the order is {status}")
-        for order_id, status in sorted(statuses.items())
-        if status in _NOT_PAID
     ]

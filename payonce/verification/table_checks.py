@@ -7,7 +7,7 @@ from itertools import islice
 
 from payonce.adapters.order_scan import ScannedOrder, snapshot
 from payonce.adapters.verify_reads import outbox, page_reads, suspects
-from payonce.catalog import topic_of
+from payonce.catalog import has_predecessors, topic_of
 from payonce.ports import TopicPartition
 from payonce.verification.announcements import Announced, Newest, contradictions
 from payonce.verification.digests import digest
@@ -59,7 +59,7 @@ def check_rows(source: Source, announced: set[int]) -> list[Check]:
     rows = Check(5, "every row is what its facts amount to")
     money = Check(6, "only an order's own sum makes it paid")
     told = Check(9, "every order with terms was announced")
-    if any(low for place, (low, _) in source.bounds.items() if place.topic == STATUS):
+    if has_predecessors(STATUS) or any(low for place, (low, _) in source.bounds.items() if place.topic == STATUS):
         told.note = f"{STATUS} has forgotten its beginning: not checked"
     silent: list[str] = []
     with snapshot(source.database) as scan:

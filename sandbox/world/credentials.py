@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CLIENT_ID = "demo-shop"
-RETURN_SECRET_VARIABLE = "PAYONCE_RETURN_SECRET_DEMO_SHOP"
 
 
 def _token(prefix: str) -> str:
@@ -52,7 +51,10 @@ roles = {json.dumps(roles)}
 
 
 def write_clients_file(path: Path, credentials: Credentials, redirect_origins: tuple[str, ...]) -> None:
-    """Write the one client app of the world: its key hashed, its return secret by reference."""
+    """Write the one client app of the world: its key hashed, its return secret in a file beside it."""
+    return_secret = path.with_name(f"{CLIENT_ID}.return")
+    return_secret.touch(0o600)
+    return_secret.write_text(credentials.return_secret)
     digest = hashlib.sha256(credentials.api_key.encode()).hexdigest()
     origins = ", ".join(f'"{origin}"' for origin in redirect_origins)
     path.write_text(
@@ -63,6 +65,6 @@ key_hashes = ["sha256:{digest}"]
 scopes = ["orders:write", "orders:read"]
 redirect_origins = [{origins}]
 rate_limit_per_second = 5000
-return_secret = "env:{RETURN_SECRET_VARIABLE}"
+return_secret = {json.dumps(f"file:{return_secret}")}
 """
     )

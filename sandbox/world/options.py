@@ -23,6 +23,7 @@ class WorldOptions:
     status_processors: int = 1
     reconciler_share: float = 2.0
     reconcile_interval_seconds: float = 5.0
+    reconcile_refreshes_per_second: float = 1.0
     reconcile_grace_seconds: int = 10
     #: Status -> seconds: when an order that stays in it is first asked after at the PSP, if not as usual.
     reconcile_asks_after: Mapping[str, int] = field(default_factory=dict)

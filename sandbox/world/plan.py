@@ -12,7 +12,6 @@ from sandbox.supervisor import ProcessSpec
 from sandbox.world.addresses import Addresses
 from sandbox.world.credentials import (
     CLIENT_ID,
-    RETURN_SECRET_VARIABLE,
     Credentials,
     write_clients_file,
     write_operators_file,
@@ -108,7 +107,6 @@ def _settings(
         "PAYONCE_CLIENTS_FILE": str(folder / "clients.toml"),
         "PAYONCE_LINK_SECRETS": credentials.link_secret,
         "PAYONCE_STRIPE_WEBHOOK_SECRETS": addresses.webhook_secret,
-        RETURN_SECRET_VARIABLE: credentials.return_secret,
         "PAYONCE_STRIPE_SECRET_KEY": options.stripe_secret_key or credentials.stripe_secret_key,
         "PAYONCE_STRIPE_API_BASE": options.stripe_api_base or paths.stripe_api_base or "",
         "PAYONCE_STRIPE_RATE_LIMIT_PER_ENDPOINT": str(options.rate_limit),
@@ -116,6 +114,7 @@ def _settings(
         "PAYONCE_STRIPE_RECONCILER_SHARE": str(options.reconciler_share),
         "PAYONCE_STRIPE_LIVEMODE": "false",
         "PAYONCE_RECONCILE_INTERVAL_SECONDS": str(options.reconcile_interval_seconds),
+        "PAYONCE_RECONCILE_REFRESHES_PER_SECOND": str(options.reconcile_refreshes_per_second),
         "PAYONCE_RECONCILE_GRACE_SECONDS": str(options.reconcile_grace_seconds),
         "PAYONCE_RECONCILE_ASKS_AFTER": json.dumps(dict(options.reconcile_asks_after)),
         "PAYONCE_OPS_HTTP_HOST": LOOPBACK,

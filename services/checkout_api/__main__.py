@@ -18,7 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from payonce.adapters.clock import SystemClock
-from payonce.adapters.kafka.producer import KafkaProducer
+from payonce.adapters.kafka.producer import KafkaProducer, ProducerEnded
 from payonce.adapters.kafka.topics import missing_topics
 from payonce.adapters.order_archive import OrderArchive
 from payonce.adapters.order_reads import OrderReads
@@ -29,7 +29,8 @@ from payonce.settings import CheckoutApiSettings, listed
 from payonce.telemetry import clients_file_broken, configure_logging
 from payonce.watched_file import BadFile, WatchedFile
 from services.checkout_api.app import create_app
-from services.checkout_api.clients import Clients, read_clients
+from services.checkout_api.clients import Clients
+from services.checkout_api.clients_file import read_clients, secret_files
 from services.checkout_api.dependencies import SOURCE, Dependencies
 from services.checkout_api.links import Links
 from services.checkout_api.ports import SignatureCheck
@@ -47,6 +48,7 @@ class Exit(IntEnum):
     STOPPED = 0
     BUG = 1
     MISCONFIGURED = 64
+    KAFKA_LOST = 65  # our producer is given up: the log has forgotten what it had taken
 
 
 class Misconfigured(Exception):
@@ -67,10 +69,16 @@ def main() -> int:
     except Misconfigured as error:
         log.error("misconfigured", error=str(error))  # noqa: TRY400  (no traceback: it is not a bug)
         return Exit.MISCONFIGURED
+    except ProducerEnded as error:
+        log.error("cannot_go_on", exit_code=int(Exit.KAFKA_LOST), error=str(error))  # noqa: TRY400  (nor is this one)
+        return Exit.KAFKA_LOST
 
 
 async def serve(settings: CheckoutApiSettings) -> int:
-    """Serve until a signal comes or the watch on orders dies of a bug. Raises Misconfigured before serving anything."""
+    """Serve until a signal comes, or raise what ended a part of it.
+
+    Raises Misconfigured before serving anything, ProducerEnded when nothing can be published any more.
+    """
     clock = SystemClock()
     links, clients = _links(settings), _clients(settings, clock)
     producer = KafkaProducer(settings.kafka_bootstrap_servers, client_id=SOURCE)
@@ -96,6 +104,7 @@ async def serve(settings: CheckoutApiSettings) -> int:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watching = asyncio.create_task(watch.run())
         watching.add_done_callback(ended)
+        producer.ended.add_done_callback(ended)
         yield
         watching.cancel()
         await asyncio.wait((watching,))
@@ -103,8 +112,8 @@ async def serve(settings: CheckoutApiSettings) -> int:
         await archive.close()
         await producer.close()
 
-    def ended(watching: asyncio.Task[None]) -> None:
-        if not watching.cancelled() and (error := watching.exception()):
+    def ended(part: asyncio.Future[None]) -> None:
+        if not part.cancelled() and (error := part.exception()):
             failures.append(error)
             server.should_exit = True
 
@@ -166,7 +175,7 @@ def _links(settings: CheckoutApiSettings) -> Links:
 def _clients(settings: CheckoutApiSettings, clock: SystemClock) -> WatchedFile[Clients]:
     try:
         read = partial(read_clients, environ=os.environ)
-        return WatchedFile(settings.clients_file, read, clock, broken=clients_file_broken)
+        return WatchedFile(settings.clients_file, read, clock, broken=clients_file_broken, files_named=secret_files)
     except BadFile as error:
         raise Misconfigured(f"clients file {settings.clients_file}: {error}") from error
 

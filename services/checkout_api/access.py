@@ -28,14 +28,14 @@ async def _writer(parts: Parts, credentials: _Credentials) -> Client:
 
 
 def _admit(parts: Parts, credentials: HTTPAuthorizationCredentials | None, scope: Scope) -> Client:
-    client = parts.clients.current().by_key(credentials.credentials) if credentials else None
-    if client is None:
+    key = parts.clients.current().by_key(credentials.credentials) if credentials else None
+    if key is None:
         raise Problem(401, "unauthorized", "send a valid API key: Authorization: Bearer pk_...", headers=_CHALLENGE)
-    if scope not in client.scopes:
+    if scope not in key.scopes:
         raise Problem(403, "missing_scope", f"this API key lacks the scope {scope}")
-    if seconds := parts.rate_limit.take(client.id, client.rate_limit_per_second):
+    if seconds := parts.rate_limit.take(key.client.id, key.client.rate_limit_per_second):
         raise too_many_requests(seconds)
-    return client
+    return key.client
 
 
 Reader = Annotated[Client, Depends(_reader)]

@@ -43,6 +43,7 @@ def create_api(dependencies: Dependencies, lifespan: Lifespan | None = None) -> 
         description="Payment orders, registered with the payment service provider exactly once.",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect goes out before any check, to the host that the caller named
     )
     api.state.dependencies = dependencies
     problem_documents.install(api, after_a_bug="the same request is safe to send again")

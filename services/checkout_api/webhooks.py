@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from payonce import telemetry
 from payonce.codec import webhook_record
 from payonce.domain.psp_webhooks import record_key
-from payonce.ports import PublishFailed
+from payonce.ports import PublishFailed, RecordTooLarge
 from payonce.problem_documents import Problem
 from services.checkout_api.bodies import read_body
 from services.checkout_api.dependencies import Dependencies
@@ -85,6 +85,8 @@ class WebhookDoor:
             await publish_within(self._parts.producer, record, self._parts.publish_seconds)
         except PublishFailed as error:
             raise unavailable("the log") from error
+        except RecordTooLarge as error:  # its id or type is long, and stands in the headers as well
+            raise Problem(413, "body_too_large", "the event is larger than the log takes") from error
 
 
 def _event(body: bytes) -> Mapping[str, Any]:

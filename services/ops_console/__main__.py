@@ -18,10 +18,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from payonce.adapters.clock import SystemClock
+from payonce.adapters.kafka.audit_topic import KafkaAuditTopic
 from payonce.adapters.kafka.consumer import ConsumerEnded, GroupConsumer
 from payonce.adapters.kafka.consumer_config import consumer_config
 from payonce.adapters.kafka.deletion import KafkaDeletion
-from payonce.adapters.kafka.producer import KafkaProducer
+from payonce.adapters.kafka.producer import KafkaProducer, ProducerEnded
 from payonce.adapters.kafka.topics import BrokersAway, missing_topics
 from payonce.adapters.ops_store import PostgresOpsStore
 from payonce.catalog import topics_read_by, topics_written_by
@@ -29,8 +30,9 @@ from payonce.ports import PositionMoved
 from payonce.settings import OpsConsoleSettings, listed
 from payonce.telemetry import configure_logging, operators_file_broken
 from payonce.watched_file import BadFile, WatchedFile
+from services.ops_console.anchoring import Auditor
 from services.ops_console.app import create_app
-from services.ops_console.chores import Auditor, Chores, Settler
+from services.ops_console.chores import Chores, Settler
 from services.ops_console.dependencies import Dependencies
 from services.ops_console.exits import Exit, Misconfigured
 from services.ops_console.indexer import Indexer
@@ -63,7 +65,7 @@ def main() -> int:
     except BrokersAway as error:
         log.error("brokers_away", detail=str(error))  # noqa: TRY400  (the address says it all)
         return Exit.KAFKA_LOST
-    except ConsumerEnded:
+    except (ConsumerEnded, ProducerEnded):
         log.exception("cannot_go_on")
         return Exit.KAFKA_LOST
     except PositionMoved as error:
@@ -83,6 +85,7 @@ async def serve(settings: OpsConsoleSettings) -> int:
         running = [_watched(part) for part in (console.indexer.run(), console.chores.run())]
         console.member.start()
         console.member.ended.add_done_callback(ended)
+        console.producer.ended.add_done_callback(ended)
         for task in running:
             task.add_done_callback(ended)
         yield
@@ -143,13 +146,13 @@ def _assemble(settings: OpsConsoleSettings, clock: SystemClock, operators: Watch
         lifetime_seconds=settings.session_lifetime_seconds,
         link_secret=link_secrets[0].encode() if link_secrets else None,
         new_id=lambda: f"rp_{secrets.token_hex(13)}",
-        is_reading=lambda: clock.monotonic() - member.last_poll_at() < _POLL_FRESH_SECONDS,
+        is_reading=lambda: producer.is_alive and clock.monotonic() - member.last_poll_at() < _POLL_FRESH_SECONDS,
     )
     chores = Chores(
         store,
         clock,
         replayer=Replayer(store, producer, clock, dependencies.rules, pace),
-        auditor=Auditor(store, producer),
+        auditor=Auditor(store, producer, KafkaAuditTopic(settings.kafka_bootstrap_servers), clock),
         settler=Settler(store, clock),
         retention=Retention(store, KafkaDeletion(settings.kafka_bootstrap_servers), clock, read),
     )

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from payonce.codec import Undecodable, decode, decode_body
+from payonce.codec import decode_body
 from payonce.domain.commands import RegisterPayment
 from payonce.domain.link_tokens import link_token, with_token
 from payonce.domain.terms import body_hash_of
-from payonce.ports import Record
-from payonce.ports.ops import LedgerView, Letter
-from services.ops_console.letters import original_headers
+from payonce.ports.ops import Letter
+from payonce.ports.ops_reads import LedgerView
+from services.ops_console.standing import own, read
 
 #: The PSP takes no session that expires within 30 minutes; the worker gives up 35 minutes ahead, so we a little sooner.
 _NOTICE_SECONDS = 40 * 60
@@ -44,12 +44,13 @@ def new_attempt(
 ) -> RegisterPayment:
     """Return the amended registration: the same one as last time while that one is still wanted.
 
-    Raises SecretsMissing.
+    Its links are signed with today's secret, whatever signed the letter's: one that was dropped opens nothing. Raises
+    SecretsMissing.
     """
     body_hash = body_hash_of(command.terms)
     earlier = _amendment(letter)
     if earlier is not None and earlier.body_hash == body_hash and _is_wanted(earlier, ledger, rules.now):
-        return earlier
+        return _with_links(earlier, letter, rules.link_secret)
     amended = replace(
         command,
         attempt=max((row.attempt for row in ledger), default=0) + 1,
@@ -58,7 +59,7 @@ def new_attempt(
         expires_at=int(rules.now) + rules.lifetime_seconds,
         amends=_original_id(letter) or command.command_id,
     )
-    return amended if _signed_for(letter) == body_hash else _with_links(amended, rules.link_secret)
+    return _with_links(amended, letter, rules.link_secret)
 
 
 def _is_wanted(earlier: RegisterPayment, ledger: Sequence[LedgerView], now: float) -> bool:
@@ -66,7 +67,9 @@ def _is_wanted(earlier: RegisterPayment, ledger: Sequence[LedgerView], now: floa
     return can_register(earlier, now) and all(row.attempt < earlier.attempt for row in ledger)
 
 
-def _with_links(command: RegisterPayment, secret: bytes | None) -> RegisterPayment:
+def _with_links(command: RegisterPayment, letter: Letter, secret: bytes | None) -> RegisterPayment:
+    if secret is None and _signed_for(letter) == command.body_hash:
+        return command
     if secret is None:
         raise SecretsMissing(
             "the customer's links must be signed for the edited terms: set PAYONCE_LINK_SECRETS as for checkout_api"
@@ -80,11 +83,7 @@ def _with_links(command: RegisterPayment, secret: bytes | None) -> RegisterPayme
 
 
 def _original(letter: Letter) -> RegisterPayment | None:
-    headers = original_headers(letter)
-    try:
-        message = decode(Record(letter.original_topic, 0, 0, letter.key, letter.value, headers))
-    except Undecodable:
-        return None
+    message = read(letter, own(letter))
     return message if isinstance(message, RegisterPayment) else None
 
 

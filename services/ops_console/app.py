@@ -32,6 +32,7 @@ def create_api(dependencies: Dependencies, lifespan: Lifespan | None = None) -> 
         description="Dead letters: look, edit, replay, discard. Every action stands in the audit chain.",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect goes out before any check, to the host that the caller named
     )
     api.state.dependencies = dependencies
     problems.install(api)

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from payonce import telemetry
-from payonce.audit import audit_record
-from payonce.ports import Clock, LogProducer, PublishFailed, StoreUnavailable
+from payonce.ports import Clock, PublishFailed, StoreUnavailable
 from payonce.ports.ops import OpsStore
+from services.ops_console.anchoring import Auditor
 from services.ops_console.replaying import Replayer
 from services.ops_console.retention import Retention
 
@@ -25,26 +25,7 @@ _CLEAN_SECONDS = 24 * 3600.0
 #: A replay that has neither shown in a timeline nor come back for so long was taken in.
 _SILENCE = timedelta(days=7)
 _AGAIN_SECONDS = 60.0
-_AUDIT_BATCH = 100
 log = structlog.get_logger()
-
-
-class Auditor:
-    """Anchors the audit chain on payments.ops, one entry after the other: the topic has the table's order."""
-
-    def __init__(self, store: OpsStore, producer: LogProducer) -> None:
-        self._store = store
-        self._producer = producer
-
-    async def run_once(self) -> int:
-        """Publish the oldest entries; return how many. Raises StoreUnavailable or PublishFailed."""
-        entries = await self._store.run(lambda tx: tx.unpublished_actions(_AUDIT_BATCH))
-        for entry in entries:
-            await self._producer.publish(audit_record(entry))
-        if entries:
-            await self._store.run(lambda tx: tx.mark_published([entry.sequence for entry in entries]))
-            telemetry.audit_published_total.inc(len(entries))
-        return len(entries)
 
 
 class Settler:
@@ -103,6 +84,7 @@ class Chores:
     async def run_once(self) -> bool:
         """Do what is due, if we lead; return whether there may be more at once. Raises what its parts raise."""
         if not await self._store.lead():
+            telemetry.dead_letters_open.clear()  # the process that leads now counts them
             return False
         published = await self._auditor.run_once()
         for number, (seconds, chore) in enumerate(self._timed):

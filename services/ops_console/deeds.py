@@ -10,10 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from payonce.audit import chained
+from payonce.audit import audit_record, chained
 from payonce.ports.ops import Action, Edit, Letter, OpsTransaction
+from payonce.record_size import fits
 from services.ops_console.editing import Draft, drafted, letter_hash
 from services.ops_console.refusals import Refused, unknown_letter
+
+#: An entry's detail tells what was meant; the letter itself may be as large as a record and named by anybody.
+_LONGEST_TEXT = 200
+_MOST_ITEMS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,14 @@ class Wish:
 
 
 def note(tx: OpsTransaction, action: Action) -> None:
-    """Append to the audit chain. The last thing in a transaction, since it keeps all other writers out."""
-    tx.append_action(chained(action, tx.last_action()))
+    """Append to the audit chain. The last thing in a transaction, since it keeps all other writers out.
+
+    Raises Refused when payments.ops would not take the entry: in the chain it would stand before all later ones.
+    """
+    entry = chained(replace(action, detail=_shortened(action.detail)), tx.last_action())
+    if not fits(audit_record(entry)):
+        raise Refused("entry_too_large", "it says more than an entry of the audit chain can hold", status=422)
+    tx.append_action(entry)
 
 
 def edit(tx: OpsTransaction, letter_id: str, wish: Wish, deed: Deed) -> tuple[Letter, Draft]:
@@ -56,7 +67,7 @@ def edit(tx: OpsTransaction, letter_id: str, wish: Wish, deed: Deed) -> tuple[Le
     )
     edited = replace(letter, edit=pending)
     tx.save_letters([edited])
-    _note(tx, "edit", letter, deed, after_hash=draft.hash, paths=[change.path for change in draft.differences[:50]])
+    _note(tx, "edit", letter, deed, after_hash=draft.hash, paths=[change.path for change in draft.differences])
     return edited, draft
 
 
@@ -121,3 +132,14 @@ def _note(
             detail={"order": letter.order_id, "reason": letter.reason, "origin": letter.origin, **detail},
         ),
     )
+
+
+def _shortened(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the detail with what outsiders wrote cut to a size that a person reads."""
+    return {name: _short(said) for name, said in detail.items()}
+
+
+def _short(said: Any) -> Any:
+    if isinstance(said, str):
+        return said[:_LONGEST_TEXT]
+    return [_short(each) for each in said[:_MOST_ITEMS]] if isinstance(said, list) else said

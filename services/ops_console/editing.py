@@ -5,7 +5,7 @@ It refuses what would only become a dead letter again: the result must fit its s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,27 +13,15 @@ import orjson
 
 from payonce.audit import sha256
 from payonce.catalog import topic_of
-from payonce.codec import Message, Undecodable, decode
+from payonce.codec import Message, Undecodable
 from payonce.domain.commands import RegisterPayment
+from payonce.domain.order import ImpossibleEvent
 from payonce.domain.terms import order_id_of
-from payonce.ports import Headers, Record
 from payonce.ports.ops import Letter
-from services.ops_console.letters import original_headers
+from services.ops_console.money import names_money, touches_money
 from services.ops_console.refusals import Refused
+from services.ops_console.standing import Content, decoded, read, standing
 
-#: A name that contains one of these says how much, in what, how often, whether it is paid, or whose money it is.
-_MONEY_WORDS = (
-    "amount",
-    "currency",
-    "total",
-    "interval",
-    "trial",
-    "paid",
-    "payment_status",
-    "order_id",
-    "client_id",
-    "refund_reference",
-)
 _MOST_DIFFERENCES = 200
 
 
@@ -55,21 +43,12 @@ class Draft:
     type: str | None
     message: Message
     differences: tuple[Difference, ...]
+    is_money: bool
 
     @property
     def hash(self) -> str:
         """What an approval names."""
         return content_hash(self.key, self.type, self.value)
-
-    @property
-    def is_money(self) -> bool:
-        """Whether a second person has to look at it: also when the original cannot be read and so proves nothing."""
-        return any(concerns_money(difference) for difference in self.differences)
-
-
-def concerns_money(difference: Difference) -> bool:
-    """Return whether what differs says how much is paid, how often, in what, or whose it is. Pure."""
-    return _is_of_money(difference.path)
 
 
 def content_hash(key: bytes | None, kind: str | None, value: bytes | None) -> str:
@@ -85,35 +64,42 @@ def letter_hash(letter: Letter) -> str:
 def drafted(
     letter: Letter, *, changes: Mapping[str, Any] | None, body: str | None, key: str | None, kind: str | None
 ) -> Draft:
-    """Return the letter with dotted paths set (`changes`), or with another body, key or type.
+    """Return what stands for the letter with dotted paths set (`changes`), or with another body, key or type.
 
     Raises Refused when nothing changes or the result is no message of the topic.
     """
-    value = _new_value(letter, changes, body)
-    new_type = kind if kind is not None else letter.event_type
-    new_key = key.encode() if key is not None else _fitting_key(letter, value)
-    if (new_key, new_type, value) == (letter.key, letter.event_type, letter.value):
+    before = standing(letter)
+    value = _new_value(before.value, changes, body)
+    new_type = kind if kind is not None else before.type
+    new_key = key.encode() if key is not None else _fitting_key(letter, before, value)
+    after = Content(new_key, value, new_type)
+    if after == before:
         raise Refused("nothing_changed", "the edit leaves everything as it is", status=422)
-    message = checked(letter, key=new_key, value=value, kind=new_type)
-    return Draft(new_key, value, new_type, message, tuple(_differences(letter.value, value)))
+    message = _checked(letter, after)
+    differences = tuple(_differences(before.value, value))
+    is_money = _is_money(read(letter, before), message, differences)
+    return Draft(new_key, value, new_type, message, differences, is_money)
 
 
-def checked(letter: Letter, *, key: bytes | None, value: bytes | None, kind: str | None) -> Message:
-    """Return the message that this would be on the letter's topic. Raises Refused."""
-    record = Record(letter.original_topic, 0, 0, key, value, with_type(original_headers(letter), kind))
+def _checked(letter: Letter, content: Content) -> Message:
     try:
-        message = decode(record)
+        message = decoded(letter, content)
     except Undecodable as error:
-        raise Refused(error.reason, f"it would come back at once: {error.detail}", status=422, field="body") from error
+        raise _would_come_back(error.reason, error.detail) from error
     if isinstance(message, RegisterPayment):
         _refuse_another_order(message)
     return message
 
 
-def with_type(headers: Headers, kind: str | None) -> Headers:
-    """Return the headers with this `ce_type`."""
-    others = tuple(header for header in headers if header[0] != "ce_type")
-    return others if kind is None else (*others, ("ce_type", kind.encode()))
+def _is_money(before: Message | None, after: Message, differences: Sequence[Difference]) -> bool:
+    try:
+        return touches_money(before, after, [each.path for each in differences])
+    except ImpossibleEvent as error:
+        raise _would_come_back("impossible_event", error.detail) from error
+
+
+def _would_come_back(reason: str, detail: str) -> Refused:
+    return Refused(reason, f"it would come back at once: {detail}", status=422, field="body")
 
 
 def _refuse_another_order(command: RegisterPayment) -> None:
@@ -122,12 +108,12 @@ def _refuse_another_order(command: RegisterPayment) -> None:
         raise Refused("another_order", detail, status=422, field="terms.reference")
 
 
-def _new_value(letter: Letter, changes: Mapping[str, Any] | None, body: str | None) -> bytes | None:
+def _new_value(before: bytes | None, changes: Mapping[str, Any] | None, body: str | None) -> bytes | None:
     if body is not None:
         return body.encode()
     if not changes:
-        return letter.value
-    document = _json(letter.value)
+        return before
+    document = _json(before)
     if not isinstance(document, dict):
         raise Refused("not_json", "the letter is no JSON object: send a whole body", status=422, field="changes")
     for path, value in changes.items():
@@ -160,12 +146,12 @@ def _no_such_place(path: str) -> Refused:
     return Refused("no_such_field", f"the body has no place {path[:200]!r}", status=422, field="changes")
 
 
-def _fitting_key(letter: Letter, value: bytes | None) -> bytes | None:
+def _fitting_key(letter: Letter, before: Content, value: bytes | None) -> bytes | None:
     """Return the key: of a message of ours the order id in its body, of a webhook what it was."""
     document = _json(value)
-    is_webhook = (letter.event_type or "").startswith("com.stripe.") or letter.original_topic == topic_of("PspEvent")
+    is_webhook = (before.type or "").startswith("com.stripe.") or letter.original_topic == topic_of("PspEvent")
     if is_webhook or not isinstance(document, dict) or not isinstance(document.get("order_id"), str):
-        return letter.key
+        return before.key
     return str(document["order_id"]).encode()
 
 
@@ -175,13 +161,9 @@ def _differences(before: bytes | None, after: bytes | None) -> Iterator[Differen
         path for path in {**left, **right} if left.get(path) != right.get(path) or (path in left) != (path in right)
     ]
     # Money first: what is cut off must never be what needs a second look.
-    ordered = sorted(changed, key=lambda path: (not _is_of_money(path), path))
+    ordered = sorted(changed, key=lambda path: (not names_money(path), path))
     for path in ordered[:_MOST_DIFFERENCES]:
         yield Difference(path, left.get(path), right.get(path))
-
-
-def _is_of_money(path: str) -> bool:
-    return any(word in part.lower() for part in path.split(".") for word in _MONEY_WORDS)
 
 
 def _leaves(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:

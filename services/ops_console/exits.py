@@ -11,7 +11,7 @@ class Exit(IntEnum):
     STOPPED = 0  # asked to stop
     BUG = 1  # an exception nobody named
     MISCONFIGURED = 64  # a topic, a file or a setting is missing: a person must act
-    KAFKA_LOST = 65  # fenced, unauthorised or otherwise thrown out of the group for good
+    KAFKA_LOST = 65  # thrown out of the group for good, or our producer is given up: the log forgot what it had taken
     RESTORED = 66  # PostgreSQL does not remember what this process indexed: the next one begins where it stands
 
 

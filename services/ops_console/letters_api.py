@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from payonce.domain.commands import RefundPayment
 from payonce.ports.ops import Letter, LetterFilter, LetterState, OpsTransaction
 from payonce.problem_documents import documented
 from services.ops_console import deeds, showing
@@ -14,6 +15,7 @@ from services.ops_console.access import Acting, Approving, Viewer
 from services.ops_console.amending import Rules
 from services.ops_console.deeds import Deed, Wish
 from services.ops_console.dependencies import Parts
+from services.ops_console.editing import Draft
 from services.ops_console.operators import Operator
 from services.ops_console.payloads import (
     ApproveRequest,
@@ -27,6 +29,7 @@ from services.ops_console.payloads import (
     Name,
     WhyRequest,
 )
+from services.ops_console.refund_rules import why_it_stays
 from services.ops_console.refusals import Refused, unknown_letter
 
 _TIMELINE_LINES = 100
@@ -71,7 +74,7 @@ async def edit_dead_letter(letter_id: LetterId, request: EditRequest, operator: 
     """Keep an edit for the next replay; refused unless it fits its schema. Money needs a second person's approval."""
     wish = Wish(changes=request.changes, body=request.body, key=request.key, type=request.type)
     deed = _deed(operator, parts, request.why)
-    letter, draft = await parts.store.run(lambda tx: deeds.edit(tx, letter_id, wish, deed))
+    letter, draft = await parts.store.run(lambda tx: _edit(tx, letter_id, wish, deed))
     return showing.edit_answer(letter, draft)
 
 
@@ -95,6 +98,17 @@ async def discard_dead_letter(letter_id: LetterId, request: WhyRequest, operator
     """Set a letter aside for good. It stays readable."""
     deed = _deed(operator, parts, request.why)
     return showing.summary(await parts.store.run(lambda tx: deeds.discard(tx, letter_id, deed)))
+
+
+def _edit(tx: OpsTransaction, letter_id: str, wish: Wish, deed: Deed) -> tuple[Letter, Draft]:
+    """Keep an edit that a replay may send: of a refund that the ledger has decided, nobody should approve in vain."""
+    letter, draft = deeds.edit(tx, letter_id, wish, deed)
+    refund = draft.message
+    if isinstance(refund, RefundPayment):
+        ledger = tx.ledger_of([refund.order_id]).get(refund.order_id, ())
+        if why := why_it_stays(letter, refund, ledger):
+            raise Refused("refund_stays", why, status=422, field="refund_reference")
+    return letter, draft
 
 
 def _page(tx: OpsTransaction, wanted: LetterFilter, limit: int, after: str | None) -> list[Letter]:

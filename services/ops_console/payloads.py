@@ -25,6 +25,7 @@ def _spoken(text: str) -> str:
 
 Printable = Annotated[str, AfterValidator(_printable)]
 Name = Annotated[Printable, Field(min_length=1, max_length=200)]
+FieldPath = Annotated[str, Field(min_length=1, max_length=200)]
 Why = Annotated[
     Printable,
     AfterValidator(_spoken),
@@ -39,7 +40,7 @@ class _Request(BaseModel):
 class EditRequest(_Request):
     """A change of the body (dotted paths, or the whole body as text), of the key or of the message's type."""
 
-    changes: dict[str, Any] | None = Field(None, max_length=100, description='E.g. {"terms.amount": 1050}')
+    changes: dict[FieldPath, Any] | None = Field(None, max_length=100, description='E.g. {"terms.amount": 1050}')
     body: str | None = Field(None, max_length=1_000_000)
     key: Name | None = None
     type: Name | None = Field(None, description="ce_type, e.g. payonce.RegisterPayment.v1")
@@ -99,8 +100,16 @@ class ReplayRequest(_Request):
         return self
 
 
+class ReplaysQuery(_Request):
+    """Replays in this state (none: in every one), a page of them."""
+
+    state: ReplayState | None = None
+    limit: int = Field(20, ge=1, le=100)
+    starting_after: Name | None = Field(None, description="Id of the last one of the page before")
+
+
 class PendingEdit(BaseModel):
-    """An edit that the next replay will send."""
+    """An edit that the next replay will send, also after others have sent it."""
 
     hash: str
     by: str
@@ -171,6 +180,13 @@ class LedgerAttempt(BaseModel):
     state: str
 
 
+class LedgerRefund(BaseModel):
+    """What psp_worker's ledger says of one refund of the order."""
+
+    refund_reference: str
+    state: str
+
+
 class DeadLetterDetail(DeadLetter):
     """A dead letter with everything that helps to judge it."""
 
@@ -179,10 +195,12 @@ class DeadLetterDetail(DeadLetter):
     headers: list[tuple[str, str | None]]
     body: Body
     readable: str = Field(description="What the reader would say of it now: the message's name, or what is wrong")
+    replaced_by: Body | None = Field(description="What was sent last in its place; edits begin from it")
     next_replay: str = Field(description="What a replay would do now")
     pending_edit: PendingEdit | None
     other_groups: list[str] = Field(description="Dead letters of other groups about the same original")
     ledger: list[LedgerAttempt]
+    refunds: list[LedgerRefund]
     timeline: list[TimelineEntry]
     actions: list[AuditEntry]
 
@@ -248,4 +266,12 @@ class ReplayStatus(BaseModel):
     total: int
     items: dict[ItemState, int]
     eta_seconds: int | None = None
-    skipped: list[PlannedLetterShown]
+    skipped: list[PlannedLetterShown] = Field(description="Some that stay, with the reason; a list leaves them out")
+
+
+class ReplayList(BaseModel):
+    """A page of replays, the newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[ReplayStatus]
+    has_more: bool

@@ -1,7 +1,7 @@
 """How a dead letter goes back: as it was, as it was edited, or as a new attempt; or why it stays. Pure.
 
 A dead command is never blindly executed again: an unchanged one is decided by psp_worker's ledger; what can no longer
-be registered, or was edited, becomes a new command.
+be registered, was refused, or was edited, becomes a new command. What an edit has replaced is not sent again.
 """
 
 from __future__ import annotations
@@ -11,24 +11,28 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from payonce.catalog import topics
-from payonce.codec import Message, Undecodable, decode, encode_body, outgoing
-from payonce.domain.commands import Command, RegisterPayment
+from payonce.codec import Message, outgoing
+from payonce.domain.commands import Command, RefundPayment, RegisterPayment
 from payonce.domain.events import RegistrationStuck, TokenEvent
 from payonce.domain.identity import name_based_id
-from payonce.ports import HOLDING_STATES, Headers, OutgoingRecord, Record
-from payonce.ports.ops import LedgerView, Letter
+from payonce.ports import HOLDING_STATES, Headers, OutgoingRecord
+from payonce.ports.ops import Letter
+from payonce.ports.ops_reads import LedgerView, RefundView
+from payonce.record_size import fits
 from services.ops_console.amending import Rules, SecretsMissing, can_register, new_attempt
-from services.ops_console.editing import with_type
 from services.ops_console.letters import original_headers
+from services.ops_console.refund_rules import why_it_stays
+from services.ops_console.standing import is_replaced, next_content, read, with_type
 
 How = Literal["as_is", "edited", "new_attempt", "new_command"]
 SOURCE = "ops_console"
 _WORKER = "psp_worker"
 _UNKNOWN_GROUP = "unknown"
+#: Whose letters psp_worker reads when they come back: its own, and those that do not say whose they are.
+_WORKERS = frozenset({_WORKER, _UNKNOWN_GROUP})
 _TOO_LARGE = "with the headers of a replay it is larger than its topic takes"
-#: What Kafka's own format may add to a record.
-_FRAME_BYTES = 1_024
-#: What settles a command; being stuck settles nothing.
+_WITHDRAWN = "it was sent edited, and that edit is withdrawn: edit it to say what is to be sent"
+#: What answers a command; being stuck answers nothing.
 _OUTCOMES = tuple(kind.__name__ for kind in get_args(TokenEvent) if kind is not RegistrationStuck)
 
 
@@ -40,7 +44,6 @@ class Send:
     how: How
     awaits: tuple[str, ...]
     note: str | None = None
-    amendment: bytes | None = None
 
     @property
     def is_for_everyone(self) -> bool:
@@ -55,7 +58,7 @@ class Skip:
     why: str
 
 
-def plan(letter: Letter, ledger: Sequence[LedgerView], rules: Rules) -> Send | Skip:
+def plan(letter: Letter, ledger: Sequence[LedgerView | RefundView], rules: Rules) -> Send | Skip:
     """Return how the letter goes back now; `ledger` is what psp_worker knows of its order."""
     if letter.state == "discarded":
         return Skip("it is discarded")
@@ -64,13 +67,19 @@ def plan(letter: Letter, ledger: Sequence[LedgerView], rules: Rules) -> Send | S
     if letter.edit is not None and not letter.edit.is_ready:
         return Skip("its edit touches money and waits for a second person's approval")
     planned = _planned(letter, ledger, rules)
-    return planned if isinstance(planned, Skip) or _fits(planned.record) else Skip(_TOO_LARGE)
+    return planned if isinstance(planned, Skip) or fits(planned.record) else Skip(_TOO_LARGE)
 
 
-def _planned(letter: Letter, ledger: Sequence[LedgerView], rules: Rules) -> Send | Skip:
-    message = _message(letter)
+def _planned(letter: Letter, ledger: Sequence[LedgerView | RefundView], rules: Rules) -> Send | Skip:
+    message = read(letter, next_content(letter))
     if isinstance(message, RegisterPayment):
-        return _registration(letter, message, ledger, rules)
+        attempts = [row for row in ledger if isinstance(row, LedgerView)]
+        return _registration(letter, message, attempts, rules)
+    if letter.edit is None and is_replaced(letter):
+        return Skip(_WITHDRAWN)
+    is_the_workers = letter.edit is not None or letter.group in _WORKERS
+    if isinstance(message, RefundPayment) and is_the_workers and (why := why_it_stays(letter, message, ledger)):
+        return Skip(why)
     if isinstance(message, Command) and letter.edit is not None:
         record = outgoing(message, at=rules.now, source=SOURCE, headers=_lineage(letter) + _trace(letter))
         return Send(record, "new_command", _awaited(message, letter.group))
@@ -78,15 +87,15 @@ def _planned(letter: Letter, ledger: Sequence[LedgerView], rules: Rules) -> Send
 
 
 def replayed(letter: Letter, sending: Send) -> Letter:
-    """Return the letter's row once the record is bound to be sent. The edit is used up."""
-    return replace(
-        letter, awaits=sending.awaits, amendment=sending.amendment or letter.amendment, edit=None, resolution=None
-    )
+    """Return the letter's row once the record is bound to be sent. The edit stays: it is what the letter says now."""
+    amendment = letter.amendment if sending.how == "as_is" else sending.record.value
+    return replace(letter, awaits=sending.awaits, amendment=amendment, resolution=None)
 
 
 def _registration(letter: Letter, command: RegisterPayment, ledger: Sequence[LedgerView], rules: Rules) -> Send | Skip:
     own = next((row for row in ledger if (row.attempt, row.body_hash) == (command.attempt, command.body_hash)), None)
-    if letter.edit is None and (can_register(command, rules.now) or (own is not None and own.state in HOLDING_STATES)):
+    is_changed = letter.edit is not None or is_replaced(letter)
+    if not is_changed and _goes_back(letter, command, own, rules.now):
         note = None if own is None else f"the ledger holds attempt {own.attempt} as {own.state}: it repeats its outcome"
         return _again(letter, command, note)
     holder = next((row for row in ledger if row.state in HOLDING_STATES), None)
@@ -98,7 +107,17 @@ def _registration(letter: Letter, command: RegisterPayment, ledger: Sequence[Led
         return Skip(str(error))
     record = outgoing(amended, at=rules.now, source=SOURCE, headers=_lineage(letter) + _trace(letter))
     note = f"attempt {amended.attempt}, usable for {(amended.expires_at - int(rules.now)) // 3600} h"
-    return Send(record, "new_attempt", _awaited(amended, letter.group), note, encode_body(amended))
+    return Send(record, "new_attempt", _awaited(amended, letter.group), note)
+
+
+def _goes_back(letter: Letter, command: RegisterPayment, own: LedgerView | None, now: float) -> bool:
+    """Return whether the same command still does what a replay is for; `own` is its row in the ledger."""
+    if own is None:
+        return can_register(command, now)
+    if letter.group not in _WORKERS or own.state in HOLDING_STATES:
+        return True
+    # Of a failed one the ledger only repeats that it failed. Nobody can pay it, that is proven: so a new one may come.
+    return own.state != "failed" and can_register(command, now)
 
 
 def _again(letter: Letter, message: Message | None, note: str | None = None) -> Send:
@@ -115,29 +134,6 @@ def _again(letter: Letter, message: Message | None, note: str | None = None) -> 
         note = "it cannot be read: it will come back unless the reader has changed"
     awaits = () if message is None else _awaited(message, letter.group)
     return Send(record, "edited" if edit else "as_is", awaits, note)
-
-
-def _fits(record: OutgoingRecord) -> bool:
-    headers = sum(len(name) + len(value or b"") + 8 for name, value in record.headers)
-    size = len(record.key or b"") + len(record.value or b"") + headers + _FRAME_BYTES
-    return size <= topics()[record.topic].max_message_bytes
-
-
-def _message(letter: Letter) -> Message | None:
-    edit = letter.edit
-    headers = original_headers(letter)
-    record = Record(
-        letter.original_topic,
-        0,
-        0,
-        edit.key if edit else letter.key,
-        edit.value if edit else letter.value,
-        with_type(headers, edit.type) if edit else headers,
-    )
-    try:
-        return decode(record)
-    except Undecodable:
-        return None
 
 
 def _awaited(message: Message, group: str) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""The replay resource: preview, start, progress, cancel."""
+"""The replay resource: preview, start, list, progress, cancel."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from payonce.ports.ops import OpsTransaction, Replay
 from payonce.problem_documents import documented
@@ -13,7 +13,15 @@ from services.ops_console.access import Acting, Viewer
 from services.ops_console.deeds import Deed
 from services.ops_console.dependencies import Dependencies, Parts
 from services.ops_console.letters_api import wanted_letters
-from services.ops_console.payloads import Name, ReplayPreview, ReplayRequest, ReplayStatus, WhyRequest
+from services.ops_console.payloads import (
+    Name,
+    ReplayList,
+    ReplayPreview,
+    ReplayRequest,
+    ReplaysQuery,
+    ReplayStatus,
+    WhyRequest,
+)
 from services.ops_console.selecting import Preview, Selection
 
 _SKIPPED_SHOWN = 50
@@ -49,6 +57,12 @@ async def replay_dead_letters(
     return showing.replay_shown(replay, {"waiting": preview.selected}, (), preview.eta_seconds)
 
 
+@router.get("", responses=documented(401, 403, 422, 503))
+async def list_replays(_: Viewer, parts: Parts, asked: Annotated[ReplaysQuery, Query()]) -> ReplayList:
+    """List replays, the newest first: what runs, and who started it."""
+    return await parts.store.run(lambda tx: _page(tx, asked))
+
+
 @router.get("/{replay_id}", responses=documented(401, 403, 404, 503))
 async def get_replay(replay_id: ReplayId, _: Viewer, parts: Parts) -> ReplayStatus:
     """Say how far a replay is."""
@@ -73,6 +87,15 @@ def _selection(request: ReplayRequest, parts: Dependencies) -> Selection:
     asked = request.filter
     assert asked is not None, "the request has one of them"
     return Selection(wanted=wanted_letters(asked, parts.now()))
+
+
+def _page(tx: OpsTransaction, asked: ReplaysQuery) -> ReplayList:
+    found = tx.replays(limit=asked.limit + 1, state=asked.state, after=asked.starting_after)
+    page = found[: asked.limit]
+    return ReplayList(
+        data=[showing.replay_shown(replay, tx.item_counts(replay.replay_id), ()) for replay in page],
+        has_more=len(found) > asked.limit,
+    )
 
 
 def _status(tx: OpsTransaction, replay_id: str) -> ReplayStatus:

@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 import orjson
 
-from payonce.codec import Undecodable, decode
-from payonce.ports import Record
-from payonce.ports.ops import ChainedAction, Edit, ItemState, LedgerView, Letter, Replay, ReplayItem, TimelineLine
+from payonce.codec import Undecodable
+from payonce.ports.ops import ChainedAction, Edit, ItemState, Letter, Replay, ReplayItem
+from payonce.ports.ops_reads import LedgerView, RefundView, TimelineLine
 from services.ops_console.amending import Rules
 from services.ops_console.editing import Draft
-from services.ops_console.letters import original_headers
 from services.ops_console.payloads import (
     AuditEntry,
     Body,
@@ -23,6 +22,7 @@ from services.ops_console.payloads import (
     DifferenceShown,
     EditAnswer,
     LedgerAttempt,
+    LedgerRefund,
     PendingEdit,
     PlannedLetterShown,
     ReplayPreview,
@@ -31,6 +31,7 @@ from services.ops_console.payloads import (
 )
 from services.ops_console.planning import Skip, plan
 from services.ops_console.selecting import Preview
+from services.ops_console.standing import decoded, is_replaced, own, standing
 
 #: Names under which a message carries what opens a payment or names a person.
 _PRIVATE = ("client_secret", "hosted_page_url", "url", "success_url", "cancel_url", "email", "phone", "address")
@@ -47,7 +48,7 @@ def detail(
     letter: Letter,
     *,
     rules: Rules,
-    ledger: Sequence[LedgerView],
+    ledger: Sequence[LedgerView | RefundView],
     timeline: Sequence[TimelineLine],
     actions: Sequence[ChainedAction],
     others: Sequence[Letter],
@@ -61,10 +62,16 @@ def detail(
         headers=[(name, _text(value)) for name, value in letter.headers],
         body=body(letter.value, masked=masked),
         readable=_readable(letter),
+        replaced_by=body(standing(letter).value, masked=masked) if is_replaced(letter) else None,
         next_replay=_next_replay(letter, ledger, rules),
         pending_edit=_pending(letter.edit, masked=masked),
         other_groups=[other.letter_id for other in others if other.letter_id != letter.letter_id],
-        ledger=[LedgerAttempt(attempt=row.attempt, state=row.state) for row in ledger],
+        ledger=[LedgerAttempt(attempt=row.attempt, state=row.state) for row in ledger if isinstance(row, LedgerView)],
+        refunds=[
+            LedgerRefund(refund_reference=row.refund_reference, state=row.state)
+            for row in ledger
+            if isinstance(row, RefundView)
+        ],
         timeline=[_line(line) for line in timeline],
         actions=[_action(entry) for entry in actions],
     )
@@ -150,14 +157,13 @@ def _common(letter: Letter) -> dict[str, Any]:
 
 
 def _readable(letter: Letter) -> str:
-    record = Record(letter.original_topic, 0, 0, letter.key, letter.value, original_headers(letter))
     try:
-        return type(decode(record)).__name__
+        return type(decoded(letter, own(letter))).__name__
     except Undecodable as error:
         return f"{error.reason}: {error.detail}"
 
 
-def _next_replay(letter: Letter, ledger: Sequence[LedgerView], rules: Rules) -> str:
+def _next_replay(letter: Letter, ledger: Sequence[LedgerView | RefundView], rules: Rules) -> str:
     planned = plan(letter, ledger, rules)
     if isinstance(planned, Skip):
         return f"none: {planned.why}"

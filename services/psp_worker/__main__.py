@@ -15,7 +15,7 @@ from payonce.adapters.clock import SystemClock
 from payonce.adapters.health import HealthServer
 from payonce.adapters.kafka.consumer import ConsumerEnded, GroupConsumer
 from payonce.adapters.kafka.consumer_config import consumer_config
-from payonce.adapters.kafka.producer import KafkaProducer
+from payonce.adapters.kafka.producer import KafkaProducer, ProducerEnded
 from payonce.adapters.kafka.topics import BrokersAway, partition_counts
 from payonce.adapters.ledger import PostgresLedger
 from payonce.adapters.ledger_continuity import LedgerThread
@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 _EXIT_OF: dict[type[BaseException], Exit] = {
     ConsumerEnded: Exit.KAFKA_LOST,
+    ProducerEnded: Exit.KAFKA_LOST,
     PositionMoved: Exit.POSITION_MOVED,
     LedgerContradicted: Exit.LEDGER_CONTRADICTED,
 }
@@ -85,8 +86,8 @@ async def _serve(settings: PspWorkerSettings, partitions: int) -> Exit:
     )
     member = GroupConsumer(_consumer_config(settings), topics_read_by(PROCESS), worker.intake, clock.monotonic)
     worker.intake.attach(member)
-    health = _health(settings, worker, member, clock)
-    exit_code = await _run(worker, member)
+    health = _health(settings, worker, member, producer, clock)
+    exit_code = await _run(worker, member, producer.ended)
     if exit_code is Exit.STOPPED:
         await producer.close()
         await gateway.close()
@@ -97,23 +98,22 @@ async def _serve(settings: PspWorkerSettings, partitions: int) -> Exit:
     return exit_code
 
 
-async def _run(worker: Worker, member: GroupConsumer) -> Exit:
+async def _run(worker: Worker, member: GroupConsumer, producer_ended: asyncio.Future[None]) -> Exit:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     asked_to_stop = asyncio.ensure_future(stop.wait())
     committing = asyncio.ensure_future(worker.intake.run())
-    endings: list[asyncio.Future[None]] = [committing, worker.intake.failed, member.ended]
+    endings: list[asyncio.Future[None]] = [committing, worker.intake.failed, member.ended, producer_ended]
     member.start()
     log.info("started")
     watched: list[asyncio.Future[Any]] = [asked_to_stop, *endings]
     await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
     if not any(ending.done() for ending in endings):
         log.info("stopping")
-        committing.cancel()
         draining = asyncio.ensure_future(worker.intake.drain(STOP_SECONDS))
         endings.append(draining)
-        await asyncio.wait([draining])
+        await asyncio.wait([draining, committing])
         await member.stop()
     return _exit_code(endings)
 
@@ -139,10 +139,11 @@ def _consumer_config(settings: PspWorkerSettings) -> dict[str, str | int | bool]
 
 
 def _health(
-    settings: PspWorkerSettings, worker: Worker, member: GroupConsumer, clock: SystemClock
+    settings: PspWorkerSettings, worker: Worker, member: GroupConsumer, producer: KafkaProducer, clock: SystemClock
 ) -> HealthServer | None:
     def ready() -> bool:
-        return not worker.holds.active and clock.monotonic() - member.last_poll_at() < POLL_FRESH_SECONDS
+        is_reading = clock.monotonic() - member.last_poll_at() < POLL_FRESH_SECONDS
+        return producer.is_alive and is_reading and not worker.holds.active
 
     return HealthServer(settings.health_host, settings.health_port, ready) if settings.health_port else None
 

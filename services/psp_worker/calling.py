@@ -37,7 +37,7 @@ class Errand(Protocol[Row]):
         """Undo what `row` has got if `stored`, settled by others meanwhile, does not have it."""
         ...
 
-    def too_late(self, row: Row, *, first_try: bool, now: float) -> Row | None:
+    def too_late(self, row: Row, *, now: float) -> Row | None:
         """Return the row to write instead of a call, None while a call is allowed."""
         ...
 
@@ -101,7 +101,7 @@ class Calling(Generic[Row]):
 
     async def make_ready(self) -> None:
         """Write the next try down. Raises CallNotWanted if the row has moved on, or it is too late to call."""
-        late = self._errand.too_late(self._row, first_try=self._first_try, now=self._clock.now())
+        late = self._errand.too_late(self._row, now=self._clock.now())
         if late is not None:
             await self._store(late)
             raise CallNotWanted

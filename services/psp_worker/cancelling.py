@@ -37,7 +37,7 @@ class Canceller:
             rows = await self._closed(command, work, caller)
         if command.attempt not in rows and _used(rows, command.attempt) is None:
             rows = (await self._psp.ledger.enter(cancelled_entry(command))).rows
-        await self._voice.announce(answer_to(command, rows), cause=work.record)
+        await self._voice.announce(answer_to(command, rows), at=command.issued_at, cause=work.record)
 
     async def _closed(self, command: CancelPayment, work: Work, caller: Caller) -> Mapping[int, Registration]:
         """Settle the attempt, and those before it: a customer may still stand on an earlier one's page."""

@@ -17,7 +17,7 @@ from payonce.domain.psp_objects import PspObject
 from payonce.ports import GatewayFailure, Reading
 from services.psp_worker.caller import Caller
 from services.psp_worker.neighbours import order_of
-from services.psp_worker.pace import Endpoint
+from services.psp_worker.pace import Endpoint, endpoint_of
 from services.psp_worker.psp import Psp
 from services.psp_worker.voice import Voice
 from services.psp_worker.work import Work
@@ -46,7 +46,7 @@ class SubscriptionCanceller:
         """
         with work.caller(self._psp, command.order_id, live=True) as caller:
             answer = await self._answer(command, caller)
-        await self._voice.announce(answer, cause=work.record)
+        await self._voice.announce(answer, at=command.issued_at, cause=work.record)
 
     async def _answer(
         self, command: CancelSubscription, caller: Caller
@@ -68,7 +68,8 @@ class SubscriptionCanceller:
 
     async def _read(self, command: CancelSubscription, caller: Caller) -> Mapping[str, Any] | None:
         reading = await caller.ask(
-            "reads", lambda: self._psp.gateway.object(command.subscription, api_version=command.api_version)
+            endpoint_of(command.subscription),
+            lambda: self._psp.gateway.object(command.subscription, api_version=command.api_version),
         )
         return None if reading is None else reading.data
 

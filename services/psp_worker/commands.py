@@ -9,7 +9,7 @@ from payonce.codec import Message, Undecodable, decode
 from payonce.dead_letters import Reason, is_replay_for_other
 from payonce.domain.commands import CancelPayment, CancelSubscription, RefreshPayment, RefundPayment, RegisterPayment
 from payonce.domain.psp_objects import ImpossibleEvent
-from payonce.ports import GatewayFailure, Record, StoreRejected
+from payonce.ports import GatewayFailure, Record, RecordTooLarge, StoreRejected
 from services.psp_worker.caller import Stuck
 from services.psp_worker.cancelling import Canceller
 from services.psp_worker.cancelling_subscriptions import SubscriptionCanceller
@@ -58,6 +58,8 @@ class Commands:
             await self._set_aside(record, "psp_refused", failure.detail)
         except Stuck as stuck:
             await self._set_aside(record, "retries_exhausted", str(stuck))
+        except RecordTooLarge as error:
+            await self._set_aside(record, "too_large", str(error))
 
     async def _carry_out(self, command: Message, work: Work) -> None:
         match command:

@@ -8,36 +8,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 from payonce.ports import Clock, Ledger, Record, StoreUnavailable, TopicPartition
 from payonce.subscription import GroupMember
 from payonce.telemetry import worker_open_offsets
+from services.psp_worker.assignment import Assignment
 from services.psp_worker.holds import Holds
 from services.psp_worker.lanes import Lanes
-from services.psp_worker.offsets import OpenOffsets
 from services.psp_worker.pace import Pacer
 from services.psp_worker.slots import Slot, Slots
 from services.psp_worker.timing import COMMIT_SECONDS, REVOKE_SECONDS, STORE_SECONDS
 from services.psp_worker.work import Work
 
-#: A partition with so many open offsets is paused, and resumed at half of it.
-OPEN_OFFSETS_MAX = 5_000
 _CANCEL_SECONDS = 1.0
-
-
-@dataclass(eq=False, slots=True)
-class Assignment:
-    """One partition for as long as we hold it."""
-
-    partition: TopicPartition
-    committed: int | None
-    offsets: OpenOffsets = field(default_factory=OpenOffsets)
-    running: dict[asyncio.Task[None], Slot] = field(default_factory=dict)
-    stored: int | None = None  # ledger_position as we last read or wrote it
-    kept: int | None = None  # what we have stored and given to the group; after a reset the two may be equal at first
-    is_open: bool = False
-    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +96,7 @@ class Intake:
         with suppress(TimeoutError):  # PostgreSQL is slow or away: what is not stored is not committed, and comes again
             async with asyncio.timeout(STORE_SECONDS):
                 await self._store(gone)
-        return {a.partition: a.stored for a in gone if a.stored is not None and a.stored == a.offsets.committable}
+        return {a.partition: a.kept for a in gone if a.kept is not None and a.kept == a.offsets.committable}
 
     async def lost(self, partitions: Sequence[TopicPartition]) -> None:
         for assignment in self._forget(partitions):
@@ -121,8 +106,8 @@ class Intake:
     # -- the process's own loop
 
     async def run(self) -> None:
-        """Commit finished offsets for ever. Raises PositionMoved."""
-        while True:
+        """Commit finished offsets until they are drained. Raises PositionMoved."""
+        while not self._draining:
             await self.run_once()
             await self._clock.sleep(COMMIT_SECONDS)
 
@@ -150,23 +135,23 @@ class Intake:
         while self._slots.free and (ready := self._lanes.next()):
             key, job = ready
             slot = self._slots.take()
-            task = asyncio.get_running_loop().create_task(self._run(job, key, slot))
+            task = asyncio.get_running_loop().create_task(self._run(job, slot))
             job.assignment.running[task] = slot
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._over, job.assignment, key))
 
-    async def _run(self, job: _Job, key: Hashable, slot: Slot) -> None:
+    async def _run(self, job: _Job, slot: Slot) -> None:
         assignment = job.assignment
         seen_before = assignment.committed is not None and job.record.offset < assignment.committed
-        try:
-            await self._handle(Work(job.record, slot, seen_before))
-            assignment.offsets.finished(job.record.offset)
-        finally:
-            slot.close()
-            self._lanes.done(key)
-            if (task := asyncio.current_task()) is not None:
-                assignment.running.pop(task, None)
-            self._start_ready()
-            self._apply_pauses()
+        await self._handle(Work(job.record, slot, seen_before))
+        assignment.offsets.finished(job.record.offset)
+
+    def _over(self, assignment: Assignment, key: Hashable, task: asyncio.Task[None]) -> None:
+        """Make room for others. No `finally` of the task does it: one that is cancelled in time never begins."""
+        self._ended(task)
+        assignment.running.pop(task).close()
+        self._lanes.done(key)
+        self._start_ready()
+        self._apply_pauses()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._openings.discard(task)
@@ -197,8 +182,7 @@ class Intake:
             stored, committed = positions.get(assignment.partition), assignment.committed
             begins_at = stored or 0  # no row: a backup from before the first one, for a commit comes after its row
             is_behind = committed is not None and begins_at < committed
-            assignment.stored = stored
-            assignment.is_open = True
+            assignment.opened(stored)
             self._member.open(assignment.partition, begins_at if is_behind else None)
         self._apply_pauses()
 
@@ -214,21 +198,19 @@ class Intake:
     async def _store(self, assignments: Iterable[Assignment]) -> Mapping[TopicPartition, int]:
         """Write ledger_position before the group's commit; return what may be committed. PostgreSQL away: nothing."""
         async with self._storing:
-            moved = [
-                (assignment, next_offset)
-                for assignment in assignments
-                if (next_offset := assignment.offsets.committable) is not None and next_offset != assignment.kept
-            ]
-            offsets = {assignment.partition: next_offset for assignment, next_offset in moved}
-            expected = {assignment.partition: assignment.stored for assignment, _ in moved}
-            if not offsets:
+            moved = [(each, next_offset) for each in assignments if (next_offset := each.to_store()) is not None]
+            if not moved:
                 return {}
+            for assignment, next_offset in moved:
+                assignment.storing(next_offset)
+            offsets = {assignment.partition: next_offset for assignment, next_offset in moved}
+            expected = {assignment.partition: assignment.possible for assignment, _ in moved}
             try:
                 await self._ledger.advance(offsets, expected=expected)
             except StoreUnavailable:
                 return {}
             for assignment, next_offset in moved:
-                assignment.stored = assignment.kept = next_offset
+                assignment.stored(next_offset)
             return offsets
 
     def _apply_pauses(self) -> None:
@@ -236,7 +218,7 @@ class Intake:
             return
         everything = self._holds.active or self._draining
         paused = frozenset(
-            assignment.partition for assignment in self._assignments.values() if _is_full(assignment) or everything
+            assignment.partition for assignment in self._assignments.values() if assignment.is_full() or everything
         )
         if paused != self._paused:
             self._paused = paused
@@ -245,9 +227,3 @@ class Intake:
 
 def _lane(record: Record) -> Hashable:
     return record.key if record.key is not None else record.topic_partition
-
-
-def _is_full(assignment: Assignment) -> bool:
-    count = len(assignment.offsets)
-    assignment.is_full = count >= OPEN_OFFSETS_MAX or (assignment.is_full and count > OPEN_OFFSETS_MAX // 2)
-    return assignment.is_full

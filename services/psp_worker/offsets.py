@@ -20,6 +20,11 @@ class OpenOffsets:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def unfinished(self) -> int:
+        """How many of the open ones are not finished."""
+        return len(self._open) - len(self._finished)
+
     def delivered(self, offset: int) -> None:
         """Note an offset that was handed to us. They only grow within an assignment."""
         assert self._last is None or offset > self._last, f"offset {offset} after {self._last}"

@@ -59,20 +59,19 @@ def refused(row: Row, failure: GatewayFailure) -> Row:
 def not_found(row: Row, *, began_after: float, now: float) -> Row:
     """Return the row of an attempt that a scan did not find, which began so many seconds after the last try."""
     proof = f"{SCAN_PROOF}{int(began_after)} s after the last try"
-    if _is_stale(row, now):
+    if is_stale(row, now):
         return _failed(row, "stale", "the session would expire too soon to be of use", proof)
     return _failed(row, "not_found", "the PSP has not carried the registration out", proof)
 
 
-def instead_of_call(row: Row, *, first_try: bool, now: float) -> Row | None:
-    """Return the row to write where it is too late to call, None while a call is allowed; `now` is unix seconds."""
-    stale = _is_stale(row, now)
-    if first_try:
-        detail = "the session would expire too soon to be of use"
-        return _failed(row, "stale", detail, "no request was ever sent") if stale else None
+def instead_of_call(row: Row, *, now: float) -> Row | None:
+    """Return the row to write where it is too late to call, None while a call is allowed; `now` is unix seconds.
+
+    A try that this ledger does not know of is no proof that there was none: it may have been restored from a backup.
+    """
     if now - row.first_try_at > KEY_LIFE_SECONDS:
         return unknown(row, "the PSP may have forgotten the key of an earlier try")
-    return unknown(row, "the session would expire too soon to ask again") if stale else None
+    return unknown(row, "the session would expire too soon for a call") if is_stale(row, now) else None
 
 
 def unknown(row: Row, detail: str, reason: StuckReason = "unknown_outcome") -> Row:
@@ -110,6 +109,11 @@ def with_session(row: Row, session: Session) -> Row:
         "failed": f"the PSP shows the payment of session {session.session_id} as failed",
     }
     return replace(row, state=state, proof=proofs.get(state))
+
+
+def is_stale(row: Row, now: float) -> bool:
+    """Return whether a session of this attempt would expire too soon to be of use; `now` is unix seconds."""
+    return row.expires_at - now < EXPIRY_NOTICE_SECONDS
 
 
 def is_unresolved(row: Row) -> bool:
@@ -154,10 +158,6 @@ def dead_letter_reason(outcome: TokenEvent) -> Reason | None:
             return "psp_refused"
         case _:
             return None
-
-
-def _is_stale(row: Row, now: float) -> bool:
-    return row.expires_at - now < EXPIRY_NOTICE_SECONDS
 
 
 def _failed(row: Row, reason: FailureReason, detail: str, proof: str) -> Row:

@@ -45,6 +45,11 @@ _REMEMBERED_CALLS = 20
 _EVEN_SHARE = 0.5
 
 
+def endpoint_of(psp_id: str) -> Endpoint:
+    """Return what the PSP counts the reading of this object as."""
+    return "sessions.retrieve" if psp_id.startswith("cs_") else "reads"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The PSP's limits in calls per second, and the part of them that the reconciler uses."""

@@ -5,7 +5,7 @@ The PSP is not waited for here: its answers are decisions (outcome.py).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from payonce.ports import (
@@ -88,6 +88,6 @@ class PatientLedger:
         return await self._patience.with_database(self._ledger.positions)
 
     async def advance(
-        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
+        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, Collection[int | None]]
     ) -> None:
         await self._ledger.advance(offsets, expected=expected)

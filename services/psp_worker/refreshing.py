@@ -10,13 +10,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from payonce.catalog import place_in_log
 from payonce.domain.commands import RefreshPayment
 from payonce.domain.events import PspSnapshot
 from payonce.ports import AttachedKind, Reading, Registration
 from services.psp_worker.caller import Caller
 from services.psp_worker.closing import Closing
-from services.psp_worker.neighbours import attached_kinds, has_invoice_payments, is_foreign, is_stray, neighbours_of
+from services.psp_worker.neighbours import (
+    attached_kinds,
+    has_invoice_payments,
+    is_foreign,
+    is_stray,
+    neighbours_of,
+    told_of,
+)
 from services.psp_worker.outcome import may_be_born_late
+from services.psp_worker.pace import endpoint_of
 from services.psp_worker.psp import Psp
 from services.psp_worker.scans import Scans
 from services.psp_worker.settling import Settling
@@ -35,7 +44,7 @@ class _Read:
     date: int = 0
 
     def add(self, objects: Iterable[Mapping[str, Any]], date: int) -> None:
-        self.objects.update({str(each["id"]): each for each in objects})
+        self.objects.update({str(each["id"]): told_of(each) for each in objects})
         self.date = max(self.date, date)
 
 
@@ -52,7 +61,7 @@ class Refresher:
     async def refresh(self, command: RefreshPayment, work: Work) -> None:
         """Return when the snapshot is durable in the log. Repeating it reads again.
 
-        Raises GatewayFailure (permanent), LedgerContradicted, Stuck.
+        Raises GatewayFailure (permanent), LedgerContradicted, RecordTooLarge, Stuck.
         """
         with work.caller(self._psp, command.order_id, live=False) as caller:
             rows = {
@@ -69,11 +78,11 @@ class Refresher:
         snapshot = PspSnapshot(
             order_id=command.order_id,
             command_id=command.command_id,
-            refresh_offset=work.record.offset,
+            refresh_offset=place_in_log(work.record.topic, work.record.offset),
             response_date=read.date,
             objects=tuple(read.objects.values())[:_OBJECTS_MAX],
         )
-        await self._voice.announce(snapshot, cause=work.record)
+        await self._voice.announce(snapshot, at=command.issued_at, cause=work.record)
 
     async def _late_born(self, rows: Iterable[Registration], caller: Caller) -> list[str]:
         """Return the sessions of attempts that are proven to have none."""
@@ -119,8 +128,7 @@ class Refresher:
 
     async def _read(self, psp_id: str, command: RefreshPayment, caller: Caller) -> Reading | None:
         return await caller.ask(
-            "sessions.retrieve" if psp_id.startswith("cs_") else "reads",
-            lambda: self._psp.gateway.object(psp_id, api_version=command.api_version),
+            endpoint_of(psp_id), lambda: self._psp.gateway.object(psp_id, api_version=command.api_version)
         )
 
     async def _invoice_payments(self, psp_id: str, found: _Read, command: RefreshPayment, caller: Caller) -> list[str]:

@@ -45,21 +45,18 @@ def refund_request(command: RefundPayment, payment_intent: str) -> dict[str, Any
     return request
 
 
-def entry_for(command: RefundPayment, payment_intent: str, *, now: float, suspect: bool) -> RefundEntry:
+def entry_for(command: RefundPayment, payment_intent: str, *, now: float) -> RefundEntry:
     """Return the row to enter for a refund that has none; `now` is unix seconds.
 
-    For a suspect command, which an earlier ledger may have known, the first try counts from the command's own time.
+    The first try counts from the command's own time: an earlier ledger, since restored, may have known one.
     """
     row = _entry(command, payment_intent, refund_request(command, payment_intent), now)
-    if not suspect:
-        return row
-    row = replace(row, first_try_at=float(command.issued_at))
-    return too_late(row, first_try=False, now=now) or row
+    return too_late(row, now=now) or row
 
 
-def entry_rejected(command: RefundPayment, reason: RefundRefusal, detail: str, *, now: float) -> RefundEntry:
-    """Return the row of a refund that cannot be asked for at all."""
-    return _rejected(_entry(command, None, {}, now), reason, detail, "no request was ever sent")
+def entry_rejected(command: RefundPayment, detail: str, proof: str, *, now: float) -> RefundEntry:
+    """Return the row of a refund for which there is no payment to take it from."""
+    return _rejected(_entry(command, None, {}, now), "no_payment", detail, proof)
 
 
 def reference_reused(command: RefundPayment, row: RefundEntry) -> RefundRejected:
@@ -108,9 +105,9 @@ def failed_proven(row: RefundEntry, *, began_after: float) -> RefundEntry:
     return _rejected(row, "failed_proven", "the PSP has not carried the refund out", proof)
 
 
-def too_late(row: RefundEntry, *, first_try: bool, now: float) -> RefundEntry | None:
+def too_late(row: RefundEntry, *, now: float) -> RefundEntry | None:
     """Return the row to write where the PSP may have forgotten the key of an earlier try, None while it may be used."""
-    if first_try or now - row.first_try_at <= KEY_LIFE_SECONDS:
+    if now - row.first_try_at <= KEY_LIFE_SECONDS:
         return None
     return unknown(row, "the PSP may have forgotten the key of an earlier try")
 
@@ -140,7 +137,7 @@ def _entry(command: RefundPayment, payment_intent: str | None, request: dict[str
         idempotency_key=refund_key(command.order_id, command.refund_reference),
         api_version=command.api_version,
         request=request,
-        first_try_at=now,
+        first_try_at=min(float(command.issued_at), now),
         last_try_at=now,
     )
 

@@ -13,14 +13,16 @@ from payonce.domain.commands import RefundPayment
 from payonce.domain.psp_objects import PspObject
 from services.psp_worker.caller import Caller
 from services.psp_worker.neighbours import order_of, payers_in
+from services.psp_worker.pace import endpoint_of
 from services.psp_worker.psp import Psp
 
 
 @dataclass(frozen=True, slots=True)
 class NotRefundable:
-    """There is no payment that this refund could be taken from, and why."""
+    """There is no payment that this refund could be taken from, and why; `among`: there are several."""
 
     detail: str
+    among: tuple[str, ...] = ()
 
 
 class Refundable:
@@ -49,7 +51,9 @@ class Refundable:
         paid = {each for each in found if isinstance(each, str)}
         if len(paid) == 1:
             return paid.pop()
-        return NotRefundable("several payments were made: name one" if paid else "the order is not paid")
+        if paid:
+            return NotRefundable("several payments were made: name one", tuple(sorted(paid)))
+        return NotRefundable("the order is not paid")
 
     async def _of_session(self, session_id: str, command: RefundPayment, caller: Caller) -> str | NotRefundable:
         session = await self._own(session_id, command, caller)
@@ -78,11 +82,13 @@ class Refundable:
         paid = payers_in(links.objects)
         if len(paid) == 1:
             return paid[0]
-        return NotRefundable(f"{invoice_id} was paid by {len(paid)} payments, not by one")
+        return NotRefundable(f"{invoice_id} was paid by {len(paid)} payments, not by one", tuple(paid))
 
     async def _own(self, psp_id: str, command: RefundPayment, caller: Caller) -> Mapping[str, Any] | None:
         """Return the object if it says that it is this order's."""
-        reading = await caller.ask("reads", lambda: self._psp.gateway.object(psp_id, api_version=command.api_version))
+        reading = await caller.ask(
+            endpoint_of(psp_id), lambda: self._psp.gateway.object(psp_id, api_version=command.api_version)
+        )
         if reading is None:
             return None
         return reading.data if order_of(reading.data) == command.order_id else None

@@ -44,7 +44,8 @@ class Refunder:
             suspect = is_suspect(command, now=now, seen_before=work.seen_before)
             row, is_new = await self._row(command, caller, suspect=suspect)
             if row.command_id != command.command_id:
-                await self._voice.announce(outcome.reference_reused(command, row), cause=work.record)
+                reused = outcome.reference_reused(command, row)
+                await self._voice.announce(reused, at=command.issued_at, cause=work.record)
                 return
             try:
                 row = await self._settled(row, caller, first_try=is_new and not suspect)
@@ -59,13 +60,28 @@ class Refunder:
         if known is not None:
             return known, False
         found = await self._refundable.payment_intent(command, caller)
-        now = self._psp.clock.now()
-        entry = (
-            outcome.entry_rejected(command, "no_payment", found.detail, now=now)
-            if isinstance(found, NotRefundable)
-            else outcome.entry_for(command, found, now=now, suspect=suspect)
-        )
+        if isinstance(found, NotRefundable):
+            entry = await self._made_before(command, found, caller, suspect=suspect)
+        else:
+            entry = outcome.entry_for(command, found, now=self._psp.clock.now())
         return await self._psp.ledger.enter_refund(entry)
+
+    async def _made_before(
+        self, command: RefundPayment, found: NotRefundable, caller: Caller, *, suspect: bool
+    ) -> RefundEntry:
+        """Return the row of a refund that no payment is left for, unless an earlier ledger knew it, and of one payment.
+
+        Of several, one may have been the only one then.
+        """
+        if suspect and found.among:
+            await caller.sleep(PROOF_AFTER_SECONDS)  # a try of the process before may be on its way
+        for payment_intent in found.among:
+            row = outcome.entry_for(command, payment_intent, now=self._psp.clock.now())
+            refund = await self._listed(row, caller)
+            if refund is not None:
+                return outcome.accepted(row, refund)
+        proof = "no refund of these payments names this reference" if found.among else "no request was ever sent"
+        return outcome.entry_rejected(command, found.detail, proof, now=self._psp.clock.now())
 
     async def _settled(self, row: RefundEntry, caller: Caller, *, first_try: bool) -> RefundEntry:
         if row.state == "calling":
@@ -104,7 +120,7 @@ class Refunder:
 
     async def _tell(self, row: RefundEntry, work: Work) -> None:
         said = recorded_outcome(row.outcome_type, row.outcome_body)
-        await self._voice.announce(said, cause=work.record)
+        await self._voice.announce(said, at=row.last_try_at, cause=work.record)
         reason = dead_letter_reason(said)
         if reason is not None and not work.is_replay:
             await self._voice.set_aside(work.record, reason=reason, error=getattr(said, "detail", reason))
@@ -137,8 +153,8 @@ class _Refund:
         if row.refund_id is not None and stored.refund_id != row.refund_id:
             raise LedgerContradicted(f"{row.order_id}: a refund was made, but the row is {stored.state}")
 
-    def too_late(self, row: RefundEntry, *, first_try: bool, now: float) -> RefundEntry | None:
-        return outcome.too_late(row, first_try=first_try, now=now)
+    def too_late(self, row: RefundEntry, *, now: float) -> RefundEntry | None:
+        return outcome.too_late(row, now=now)
 
     def refused(self, row: RefundEntry, failure: GatewayFailure) -> RefundEntry:
         return outcome.refused(row, failure)

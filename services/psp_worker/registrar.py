@@ -66,20 +66,21 @@ class Registrar:
 
     async def _row(self, command: RegisterPayment, work: Work, caller: Caller) -> Registration | None:
         """Return the command's row with its outcome; None if it was rejected without one, and that is said."""
-        suspect = is_suspect(command, now=self._psp.clock.now(), seen_before=work.seen_before)
-        entry = entry_for(command, registration_request(command), now=self._psp.clock.now(), suspect=suspect)
+        request, keeps_out = registration_request(command), None
         for _ in range(_ENTRIES):
-            written_at = self._psp.clock.monotonic()
-            entered = await self._psp.ledger.enter(entry)
+            # Each time afresh: settling takes minutes, and the row must not say that its try left before them.
+            now, written_at = self._psp.clock.now(), self._psp.clock.monotonic()
+            suspect = is_suspect(command, now=now, seen_before=work.seen_before)
+            entry = entry_for(command, request, now=now, suspect=suspect)
+            entered = await self._psp.ledger.enter(rejected_entry(entry, command, keeps_out) if keeps_out else entry)
             match decide(entered, command, suspect=suspect):
                 case Enter():
                     continue
                 case Settle(holder):
                     holder = await self._settling.close(holder, caller, work.record, patient=False)
-                    if holder.state in HOLDING_STATES:
-                        entry = rejected_entry(entry, command, holder)
+                    keeps_out = holder if holder.state in HOLDING_STATES else keeps_out
                 case Reject(rejection):
-                    await self._voice.announce(rejection, cause=work.record)
+                    await self._voice.announce(rejection, at=command.issued_at, cause=work.record)
                     return None
                 case Repeat(row):
                     return row
@@ -112,7 +113,7 @@ class Registrar:
 
     async def _tell(self, row: Registration, work: Work) -> None:
         said = outcome.recorded_outcome(row.outcome_type, row.outcome_body)
-        await self._voice.announce(said, cause=work.record)
+        await self._voice.announce(said, at=row.last_try_at, cause=work.record)
         reason = outcome.dead_letter_reason(said)
         # What ops replays is done with, once the row is final; only what is still unknown goes back to them.
         if reason is not None and (row.state == "unknown" or not work.is_replay):
@@ -144,8 +145,8 @@ class _Registration:
     async def contradicted(self, row: Registration, stored: Registration, caller: Caller) -> None:
         await self._closing.close_if_unknown(row, stored, caller)
 
-    def too_late(self, row: Registration, *, first_try: bool, now: float) -> Registration | None:
-        return outcome.instead_of_call(row, first_try=first_try, now=now)
+    def too_late(self, row: Registration, *, now: float) -> Registration | None:
+        return outcome.instead_of_call(row, now=now)
 
     def refused(self, row: Registration, failure: GatewayFailure) -> Registration:
         return outcome.refused(row, failure)

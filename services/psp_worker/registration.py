@@ -94,7 +94,7 @@ def entry_for(command: RegisterPayment, request: Mapping[str, Any], *, now: floa
         last_try_at=now,
         expires_at=command.expires_at,
     )
-    return instead_of_call(row, first_try=not suspect, now=now) or row
+    return instead_of_call(row, now=now) or row
 
 
 def decide(entered: Entered, command: RegisterPayment, *, suspect: bool) -> Decision:

@@ -9,11 +9,13 @@ share bounds all scans together, so nothing would be won by handing sessions fro
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from payonce.ports import GatewayFailure, Registration, Session, SessionPage
 from services.psp_worker.caller import Caller
+from services.psp_worker.outcome import is_stale
 from services.psp_worker.psp import Psp
 from services.psp_worker.timing import CLOCK_SKEW_SECONDS, LONGEST_SESSION_SECONDS
 
@@ -36,14 +38,14 @@ class _Search:
     order_id: str
     attempt: str
     created_from: int
+    created_until: int | None  # None: until now
     api_version: str
     every: bool
     answer: asyncio.Future[Sighting]
     found: list[Session] = field(default_factory=list)
 
     def sees(self, session: Session) -> None:
-        named = (session.metadata.get("order_id"), session.metadata.get("attempt"))
-        if named == (self.order_id, self.attempt) and session.created >= self.created_from:
+        if session.created >= self.created_from:
             self.found.append(session)
 
     def ends(self, *, oldest_created: int | None, began_at: float) -> None:
@@ -75,18 +77,21 @@ class Scans:
             order_id=row.order_id,
             attempt=str(row.attempt),
             created_from=self._earliest(row),
+            created_until=_latest(row),
             api_version=row.api_version,
             every=every,
             answer=asyncio.get_running_loop().create_future(),
         )
-        line = self._young if self._is_young(row) else self._old
+        line = self._young if self._is_recent(row) else self._old
         line.waiting.append(search)
         if line.runner is None or line.runner.done():
             line.runner = asyncio.get_running_loop().create_task(self._run(line))
         return await search.answer
 
-    def _is_young(self, row: Registration) -> bool:
-        return self._psp.clock.now() - row.first_try_at <= YOUNG_SECONDS
+    def _is_recent(self, row: Registration) -> bool:
+        """Return whether all tries were made lately, and by us. A stale row may be one that an older ledger knew."""
+        now = self._psp.clock.now()
+        return now - row.first_try_at <= YOUNG_SECONDS and not is_stale(row, now)
 
     def _earliest(self, row: Registration) -> int:
         """Return before when no session of the row can have been made, by the PSP's clock.
@@ -94,7 +99,7 @@ class Scans:
         A try of long ago may have been dated by another process, whose clock nobody knows: there, what counts is that
         the PSP makes no session that lives longer than a day.
         """
-        if self._is_young(row):
+        if self._is_recent(row):
             return int(row.first_try_at) - CLOCK_SKEW_SECONDS
         return min(int(row.first_try_at) - CLOCK_SKEW_SECONDS, row.expires_at - LONGEST_SESSION_SECONDS)
 
@@ -109,16 +114,20 @@ class Scans:
 
     async def _scan(self, searches: Sequence[_Search]) -> None:
         began_at, after = self._psp.clock.now(), None
-        until = int(began_at) + CLOCK_SKEW_SECONDS
+        until = _last_moment(searches, began_at)
         api_version = max(search.api_version for search in searches)
+        by_name: defaultdict[tuple[str | None, str | None], list[_Search]] = defaultdict(list)
+        for search in searches:
+            by_name[search.order_id, search.attempt].append(search)
         with Caller(self._psp, None, order_id="", spare=True) as caller:
             while open_searches := _unanswered(searches):
                 created_from = min(search.created_from for search in open_searches)
                 page = await self._page(caller, created_from, until, after, api_version)
-                for search in open_searches:
-                    for session in page.sessions:
+                for session in page.sessions:
+                    for search in by_name.get((session.metadata.get("order_id"), session.metadata.get("attempt")), ()):
                         search.sees(session)
-                    oldest = page.oldest_created if page.next_after is not None else None
+                oldest = page.oldest_created if page.next_after is not None else None
+                for search in open_searches:
                     search.ends(oldest_created=oldest, began_at=began_at)
                 after = page.next_after
 
@@ -139,6 +148,19 @@ class Scans:
                 if tries == _PAGE_TRIES or failure.kind == "permanent":
                     raise
                 await caller.pause(failure)
+
+
+def _latest(row: Registration) -> int | None:
+    """Return when a session of the row would have expired, None if the row has no request that says so.
+
+    The PSP makes none that has expired, by the same clock that dates it.
+    """
+    return row.expires_at if row.request else None
+
+
+def _last_moment(searches: Iterable[_Search], began_at: float) -> int:
+    now = int(began_at) + CLOCK_SKEW_SECONDS
+    return max(now if each.created_until is None else min(each.created_until, now) for each in searches)
 
 
 def _unanswered(searches: Iterable[_Search]) -> list[_Search]:

@@ -52,7 +52,8 @@ class Settling:
     async def say(self, row: Registration, cause: Record) -> None:
         """Publish what the row has recorded, once it is resolved. Saying it again is harmless."""
         if not is_unresolved(row):
-            await self._voice.announce(recorded_outcome(row.outcome_type, row.outcome_body), cause=cause)
+            said = recorded_outcome(row.outcome_type, row.outcome_body)
+            await self._voice.announce(said, at=row.last_try_at, cause=cause)
 
     async def _resolve(self, row: Registration, caller: Caller, cause: Record, *, patient: bool) -> Registration:
         if not is_unresolved(row):

@@ -11,6 +11,8 @@ from services.psp_worker.patience import Patience
 
 #: The consumer group, the name in dead letters, and the source of our events.
 PROCESS = "psp_worker"
+#: What the W3C has everyone pass on; who writes more must not make our answer larger than its topic takes.
+_TRACE_BYTES = 512
 
 
 class Voice:
@@ -21,9 +23,13 @@ class Voice:
         self._clock = clock
         self._patience = patience
 
-    async def announce(self, outcome: TokenEvent, *, cause: Record) -> None:
-        """Publish the outcome of the command in `cause`, within its trace."""
-        record = outgoing(outcome, at=self._clock.now(), source=PROCESS, headers=_trace(cause))
+    async def announce(self, outcome: TokenEvent, *, at: float, cause: Record) -> None:
+        """Publish the outcome of a command, within the trace of `cause`.
+
+        `at` (unix seconds) must be what every repetition says again, whatever causes it: the last try that the ledger
+        has recorded, or the command's own time. The timeline knows an event by its id and its time.
+        """
+        record = outgoing(outcome, at=at, source=PROCESS, headers=_trace(cause))
         await self._patience.with_log(lambda: self._log.publish(record))
         registration_outcomes_total.labels(type(outcome).__name__).inc()
 
@@ -35,4 +41,5 @@ class Voice:
 
 
 def _trace(cause: Record) -> Headers:
-    return tuple((name, value) for name, value in cause.headers if name in {"traceparent", "tracestate"})
+    traces = ((name, value) for name, value in cause.headers if name in {"traceparent", "tracestate"})
+    return tuple((name, value) for name, value in traces if value and len(value) <= _TRACE_BYTES)

@@ -31,6 +31,9 @@ from services.reconciler.report_command import add_report, run_report
 log = structlog.get_logger()
 
 _STATEMENT_MS = 60_000
+#: A reconciler that is frozen gives its lock to the next one after so long and the pause between two rounds. Within a
+#: round it says nothing for minutes at most: some calls to a slow PSP, a minute for the delivery reports.
+_SILENCE_SECONDS = 900
 
 
 def main() -> int:
@@ -68,17 +71,23 @@ async def _serve(settings: ReconcilerSettings) -> Exit:
         settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base, settings.stripe_timeout_seconds
     )
     # It looks through all unfinished orders: in a backlog of millions that takes a while, and nobody waits for it.
-    database = Database(settings.database_url, application_name=SOURCE, pool_size=1, statement_timeout_ms=_STATEMENT_MS)
+    database = Database(
+        settings.database_url,
+        application_name=SOURCE,
+        pool_size=1,
+        statement_timeout_ms=_STATEMENT_MS,
+        idle_session_ms=int((settings.reconcile_interval_seconds + _SILENCE_SECONDS) * 1000),
+    )
     store = PostgresReconcilerStore(database)
     producer = KafkaProducer(settings.kafka_bootstrap_servers, client_id=SOURCE)
     reads = StripeReads(gateway, api_version=settings.stripe_api_version)
     reconciler = assemble(Ports(reads, store, producer, SystemClock()), _policy(settings))
     health = (
-        HealthServer(settings.health_host, settings.health_port, lambda: reconciler.is_ready)
+        HealthServer(settings.health_host, settings.health_port, lambda: reconciler.is_ready and producer.is_alive)
         if settings.health_port
         else None
     )
-    exit_code = await _run(asyncio.ensure_future(reconciler.run()))
+    exit_code = await _run(asyncio.ensure_future(reconciler.run()), producer.ended)
     await producer.close()
     await gateway.close()
     await asyncio.to_thread(store.close)
@@ -87,19 +96,24 @@ async def _serve(settings: ReconcilerSettings) -> Exit:
     return exit_code
 
 
-async def _run(work: asyncio.Future[None]) -> Exit:
+async def _run(work: asyncio.Future[None], producer_ended: asyncio.Future[None]) -> Exit:
+    """Return how it ended: as asked, by a bug, or because nothing can be published any more."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     log.info("started")
     asked_to_stop = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((work, asked_to_stop), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((work, asked_to_stop, producer_ended), return_when=asyncio.FIRST_COMPLETED)
     if work.done():
         asked_to_stop.cancel()
         log.error("cannot_go_on", exc_info=work.exception())
         return Exit.BUG
     work.cancel()
     await asyncio.wait((work,))
+    if producer_ended.done():
+        asked_to_stop.cancel()
+        log.error("cannot_go_on", exit_code=int(Exit.KAFKA_LOST), error=str(producer_ended.exception()))
+        return Exit.KAFKA_LOST
     log.info("stopped")
     return Exit.CLEAN
 
@@ -107,6 +121,7 @@ async def _run(work: asyncio.Future[None]) -> Exit:
 def _policy(settings: ReconcilerSettings) -> Policy:
     return Policy(
         calls_per_second=settings.stripe_reconciler_share,
+        refreshes_per_second=settings.reconcile_refreshes_per_second,
         interval_seconds=settings.reconcile_interval_seconds,
         grace_seconds=settings.reconcile_grace_seconds,
         api_version=settings.stripe_api_version,

@@ -9,12 +9,9 @@ from payonce.ports import Clock, LogProducer, PspReads, ReconcilerStore
 from services.reconciler.missed_events import MissedEvents
 from services.reconciler.overdue_orders import OverdueOrders
 from services.reconciler.pace import PacedReads
+from services.reconciler.rate import Rate
 from services.reconciler.reconciler import Reconciler
-from services.reconciler.rules import due_rules
 from services.reconciler.waiting_events import WaitingEvents
-
-#: The PSP worker answers each with a few calls of its lower share.
-REFRESHES_PER_SECOND = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +26,13 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What can be set. `asks_after`: status -> seconds, where not as usual."""
+    """What can be set. `asks_after`: status -> seconds, where not as usual.
+
+    The PSP worker answers each refresh with a few calls of its lower share.
+    """
 
     calls_per_second: float
+    refreshes_per_second: float
     interval_seconds: float
     grace_seconds: int
     api_version: str
@@ -46,8 +47,8 @@ def assemble(ports: Ports, policy: Policy) -> Reconciler:
         ports.store,
         ports.log,
         ports.clock,
-        rules=due_rules(policy.asks_after),
-        limit=max(1, int(policy.interval_seconds * REFRESHES_PER_SECOND)),
+        rate=Rate(ports.clock, per_second=policy.refreshes_per_second, first_seconds=policy.interval_seconds),
+        asks_after=policy.asks_after,
         api_version=policy.api_version,
     )
     waiting = WaitingEvents(reads, ports.store, ports.log, ports.clock, api_version=policy.api_version)

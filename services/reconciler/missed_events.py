@@ -16,9 +16,9 @@ import orjson
 import structlog
 
 from payonce import telemetry
-from payonce.codec import webhook_record
-from payonce.domain.psp_webhooks import WANTED_TYPES, record_key
-from payonce.ports import Clock, EventPage, GatewayFailure, LogProducer, PspReads, ReconcilerStore
+from payonce.domain.psp_webhooks import WANTED_TYPES
+from payonce.ports import Clock, EventPage, GatewayFailure, LogProducer, Mark, PspReads, ReconcilerStore
+from services.reconciler.republishing import republished
 from services.reconciler.rules import HORIZON_SECONDS, Window, windows
 
 log = structlog.get_logger()
@@ -49,10 +49,11 @@ class MissedEvents:
     async def since_watermark(self) -> None:
         """Publish what is missing of the events created up to a moment ago, and move the watermark there."""
         target = self._target()
-        for window in windows(await self._store.watermark(EVENTS_TASK), target):
+        done = await self._store.watermark(EVENTS_TASK)
+        for window in windows(done.until if done else None, target):
             for types in TYPE_GROUPS:
                 await self._window(types, window)
-            await self._store.advance(EVENTS_TASK, window.end)
+            await self._store.advance(EVENTS_TASK, Mark(window.end))
             telemetry.reconciler_lag_seconds.labels(EVENTS_TASK).set(self._clock.now() - window.end)
 
     async def undelivered(self) -> None:
@@ -106,7 +107,7 @@ class MissedEvents:
 
     async def _publish_all(self, missing: Sequence[tuple[bytes, Mapping[str, Any]]]) -> None:
         now = self._clock.now()
-        records = [webhook_record(body, event, key=record_key(event), received_at=now) for body, event in missing]
+        records = [republished(body, event, at=now) for body, event in missing]
         reports = await asyncio.gather(*(self._producer.publish(each) for each in records), return_exceptions=True)
         for report in reports:
             if report is not None:

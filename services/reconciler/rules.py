@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from payonce.domain.commands import RefreshPayment
 from payonce.domain.identity import name_based_id
-from payonce.ports import DueOrder, DueRule, WaitingEvent
+from payonce.ports import DueOrder, DueRule, Mark, WaitingEvent
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_WEEK = 7 * _DAY
 
 #: The PSP lists the events of so many days.
 HORIZON_SECONDS: Final = 30 * _DAY
@@ -20,19 +21,25 @@ OVERLAP_SECONDS: Final = 10 * _MINUTE
 WINDOW_SECONDS: Final = 15 * _MINUTE
 #: When a waiting event's reference is looked up; before that, our own messages have most likely told the order.
 WAITING_AGES: Final = (_MINUTE, 5 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 8 * _HOUR, 20 * _HOUR)
+#: An event that names nothing but a payment is looked up for so long after it is due, then left to the invoice.
+PAYMENT_LOOKS_SECONDS: Final = _HOUR
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """An unfinished status: at which age the PSP is first asked, and from which age on people should look."""
+    """An unfinished status: at which age the PSP is first asked, and from which age on people should look.
 
-    asked_after: int
+    `asked_after` is None where the status itself is no reason to ask.
+    """
+
+    asked_after: int | None
     stuck_after: int
 
 
 WATCHED: Final[Mapping[str, Watch]] = {
     "created": Watch(10 * _MINUTE, _HOUR),
-    "registered": Watch(_HOUR, 25 * _HOUR),
+    # Most pages that are looked at are left alone till they close: asking after each would keep the lost ones waiting.
+    "registered": Watch(None, 25 * _HOUR),
     "processing": Watch(_HOUR, 15 * _DAY),
     "disputed": Watch(_DAY, 120 * _DAY),
     "past_due": Watch(_DAY, 60 * _DAY),
@@ -62,24 +69,47 @@ def windows(done_until: int | None, target: int) -> Iterator[Window]:
         begin = end
 
 
-def due_rules(asks_after: Mapping[str, int]) -> tuple[DueRule, ...]:
-    """Return at which ages each status is asked after: first after its limit (or the given one), then ever later."""
-    return tuple(
-        DueRule(status, doubling(asks_after.get(status, watch.asked_after))) for status, watch in WATCHED.items()
-    )
+#: What these are due for, something is missing: nothing may keep them waiting.
+_LOST: Final = (
+    # The PSP closes a session at its expiry; so much later it has said so, or the news was lost.
+    DueRule("expiry", (15 * _MINUTE,)),
+    # A session may still appear for an attempt that a search did not find; also looked for after its expiry.
+    DueRule("late_born", (10 * _MINUTE, _HOUR)),
+)
+#: Each answer changes the row, and the ages begin anew: so this is how often it is asked after.
+_APPEALED_SECONDS: Final = 6 * _HOUR
 
 
-def doubling(first: int) -> tuple[int, ...]:
-    """Return ages from the first on, each twice the one before, up to the horizon."""
+def lost_rules(asks_after: Mapping[str, int]) -> tuple[DueRule, ...]:
+    """Return when it is asked after what has had no news although there must be some."""
+    return (*_status_rules(("created",), asks_after), *_LOST)
+
+
+def slow_rules(asks_after: Mapping[str, int]) -> tuple[DueRule, ...]:
+    """Return when it is asked after what is slow by nature, or waits for people."""
+    appealed = DueRule("appealed", ever_later(_APPEALED_SECONDS, HORIZON_SECONDS))
+    return (*_status_rules([status for status in WATCHED if status != "created"], asks_after), appealed)
+
+
+def _status_rules(statuses: Iterable[str], asks_after: Mapping[str, int]) -> Iterator[DueRule]:
+    """Yield at which ages each status is asked after: first after its limit (or the given one), then ever later."""
+    for status in statuses:
+        first = asks_after.get(status, WATCHED[status].asked_after)
+        if first is not None:
+            yield DueRule(status, ever_later(first, max(HORIZON_SECONDS, WATCHED[status].stuck_after)))
+
+
+def ever_later(first: int, last: int) -> tuple[int, ...]:
+    """Return ages from the first to the last: each twice the one before, but never more than a week later."""
     ages = [first]
-    while ages[-1] * 2 <= HORIZON_SECONDS:
-        ages.append(ages[-1] * 2)
+    while (following := ages[-1] + min(ages[-1], _WEEK)) <= last:
+        ages.append(following)
     return tuple(ages)
 
 
-def done_until(due_times: Sequence[int], *, limit: int, now: int) -> int:
-    """Return how far a batch of due things (ordered, those of one second together) brings us: a full one hides more."""
-    return due_times[-1] if len(due_times) >= limit else now
+def reached(due: Sequence[tuple[int, str]], *, limit: int, now: int) -> Mark:
+    """Return how far a batch of due things (time and name, in that order) brings us: a full one hides more."""
+    return Mark.at(*due[-1]) if len(due) >= limit else Mark(now)
 
 
 def refresh_of(order: DueOrder, *, api_version: str) -> RefreshPayment:

@@ -116,6 +116,7 @@ class Process:
                 stopping.wait(),
                 self._work(),
                 self._until_failure(),
+                self._until_the_log_is_lost(),
                 every(SWEEP_SECONDS, self._fold.sweep, self._clock),
                 every(MONTHS_SECONDS, self._make_months, self._clock),
                 every(LAG_SECONDS, self._measure_lag, self._clock),
@@ -147,6 +148,9 @@ class Process:
     async def _until_failure(self) -> None:
         await self._failed
 
+    async def _until_the_log_is_lost(self) -> None:
+        await asyncio.shield(self._producer.ended)  # whoever cancels us must not cancel that
+
     async def _make_months(self) -> None:
         await self._store.make_months(ahead=MONTHS_AHEAD)
 
@@ -155,7 +159,7 @@ class Process:
             self._shell.measure_lag()
 
     def _is_ready(self) -> bool:
-        return self._watchdog.is_member and not self._shell.batches.is_held_up
+        return self._watchdog.is_member and self._producer.is_alive and not self._shell.batches.is_held_up
 
     def _relay_failed(self, error: BaseException) -> None:
         """End the process. Called in the relay's thread."""

@@ -1,6 +1,7 @@
 """From an order's view to its row and to what the world is told. Pure.
 
-Nothing is announced before the terms are known, and nothing that the world has been told already.
+Nothing is announced before the terms are known, and nothing that the world has been told already; unless it may have
+been told something else since, by rows that a restore has taken away.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from payonce.domain.terms import Terms
 from payonce.ports import OrderChange, StoredOrder
 
 
-def change_of(stored: StoredOrder, facts: Mapping[str, Any]) -> OrderChange:
+def change_of(stored: StoredOrder, facts: Mapping[str, Any], *, tell_again: bool = False) -> OrderChange:
     """Return what to write for an order whose facts have become `facts`.
 
     The version moves only with an announcement: past the last one and past the database's clock, so that it never goes
@@ -26,7 +27,8 @@ def change_of(stored: StoredOrder, facts: Mapping[str, Any]) -> OrderChange:
     order = view(facts)
     columns = columns_of(order)
     version, announcement = stored.version, None
-    if order.terms is not None and not (stored.version and _is_as_announced(stored, columns)):
+    is_news = tell_again or not (stored.version and _is_as_announced(stored, columns))
+    if order.terms is not None and is_news:
         version = max(stored.version + 1, stored.clock_ms)
         told = _announcement(stored.order_id, order, order.terms, version=version, changed_at=stored.clock_ms // 1000)
         announcement = encode_body(told)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 import structlog
@@ -23,6 +23,7 @@ from services.status_processor.delivery import EagerTransport
 from services.status_processor.fold import Fold
 
 log = structlog.get_logger()
+Offset = TypeVar("Offset")
 
 #: The consumer group, and the name that dead letters carry.
 GROUP = "status_processor"
@@ -68,10 +69,10 @@ class FaustShell:
             log.warning("a batch is still in progress at a revocation", waited_seconds=_BEFORE_REVOCATION_SECONDS)
         self._fold.revoked()
 
-    async def places_behind(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
+    async def places_behind(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> Mapping[TP, int]:
         """Return where to start the partitions whose rows are behind Kafka's offsets."""
         try:
-            behind = await self._fold.assigned({_place(tp): offset for tp, offset in committed.items()})
+            behind = await self._fold.assigned(_by_place(committed), _by_place(ends))
         except StoreUnavailable as error:
             log.warning("assigned; the positions are read later", partitions=len(committed), error=str(error))
             return {}
@@ -145,6 +146,10 @@ def _app(settings: StatusProcessorSettings) -> faust.App:
     app.loop = asyncio.get_running_loop()
     app.finalize()
     return app
+
+
+def _by_place(offsets: Mapping[TP, Offset]) -> dict[TopicPartition, Offset]:
+    return {_place(tp): offset for tp, offset in offsets.items()}
 
 
 def _place(tp: TP) -> TopicPartition:

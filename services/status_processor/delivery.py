@@ -23,8 +23,11 @@ class RebalanceHooks(Protocol):
         """Finish what is in progress. Bounded."""
         ...
 
-    async def places_behind(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
-        """Return where to start the partitions whose rows are behind the committed offset. Bounded."""
+    async def places_behind(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> Mapping[TP, int]:
+        """Return where to start the partitions whose rows are behind the committed offset. Bounded.
+
+        `ends` is where their log ends now.
+        """
         ...
 
 
@@ -53,7 +56,7 @@ class EagerConsumer(Consumer):  # type: ignore[misc]  # Faust's classes are unty
     async def seek_to_committed(self) -> Mapping[TP, int | None]:
         """Seek to the committed offsets, or further back; Faust keeps what this returns as its own positions."""
         committed: Mapping[TP, int | None] = await super().seek_to_committed()
-        behind = await self.transport.hooks.places_behind(committed)
+        behind = await self.transport.hooks.places_behind(committed, await self.highwaters(*committed))
         if behind:
             await self.seek_wait(behind)
         return {**committed, **behind}

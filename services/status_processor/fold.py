@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from payonce import telemetry
 from payonce.dead_letters import dead_letter
+from payonce.domain.belonging import names_only_a_payment
 from payonce.ports import (
     Clock,
     FoldStore,
@@ -90,14 +91,18 @@ class Fold:
             await self._give_up(tally)
             return await self._finish(tally)
 
-    async def assigned(self, committed: Mapping[TopicPartition, int | None]) -> Mapping[TopicPartition, int]:
+    async def assigned(
+        self, committed: Mapping[TopicPartition, int | None], ends: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, int]:
         """Begin anew with partitions that start at the group's committed offsets; return where to start others.
 
-        These are the partitions whose rows are behind: a database restored from a backup. Raises StoreUnavailable; the
-        comparison is then made up for before the next batch or sweep, which raises PositionMoved if it fails.
+        These are the partitions whose rows are behind: a database restored from a backup. `ends` is where the log ends
+        now: what lies before is told again, for the world may have heard of it from rows that the restore took away.
+        Raises StoreUnavailable; the comparison is then made up for before the next batch or sweep, which raises
+        PositionMoved if it fails.
         """
         async with self._turn:
-            self._positions.forget(committed)
+            self._positions.forget(committed, ends)
             stored = await self._store.positions()
             self._positions.start(stored)
             return places_behind(stored, committed)
@@ -113,6 +118,10 @@ class Fold:
     def read(self, record: Record) -> Reading:
         """Return what the record is to this consumer group. Pure."""
         return read(record, group=self._group, livemode=self._livemode)
+
+    def may_have_been_told(self, record: Record) -> bool:
+        """Return whether a lost row may have been announced with what this record makes."""
+        return self._positions.may_have_been_told(record)
 
     async def bury(self, unfoldable: Sequence[Unfoldable]) -> None:
         """Return once the dead letters are durable. Repeating is harmless. Raises PublishFailed."""
@@ -189,11 +198,16 @@ class Fold:
         tally.buried.extend(buried)
 
     async def _give_up(self, tally: Tally) -> None:
-        """End the waiting for what is not ours, and for what nobody could place in a day: that is for people."""
+        """End the waiting for what is not ours, and for what nobody could place in a day: that is for people.
+
+        But for events about nothing but a payment: no invoice has named it in a day, so it is another app's.
+        """
         async with self._store.transaction() as transaction:
             tally.foreign += await transaction.drop_foreign(SWEEP_LIMIT)
             overdue = await transaction.take_overdue(WAITING_LIMIT_SECONDS, SWEEP_LIMIT)
-            buried = [Unfoldable(event.record, "unresolved", _VAIN) for event in overdue]
+            worth_a_look = [event for event in overdue if not names_only_a_payment(event.references)]
+            tally.foreign += len(overdue) - len(worth_a_look)
+            buried = [Unfoldable(event.record, "unresolved", _VAIN) for event in worth_a_look]
             await self.bury(buried)  # before the transaction ends, which deletes their rows
         tally.buried.extend(buried)
 

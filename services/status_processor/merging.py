@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,8 +48,13 @@ def address(entries: Iterable[Entry], known: dict[str, str]) -> tuple[list[Addre
     return addressed, waiting
 
 
-def merge_into(stored: Mapping[str, StoredOrder], addressed: Sequence[Addressed]) -> Merged:
-    """Return the changes of the locked orders, what their PSP ids are, and each entry's line in the timeline."""
+def merge_into(
+    stored: Mapping[str, StoredOrder], addressed: Sequence[Addressed], *, tell_again: Collection[str] = ()
+) -> Merged:
+    """Return the changes of the locked orders, what their PSP ids are, and each entry's line in the timeline.
+
+    Orders to `tell_again` are announced, whether anything has changed or not.
+    """
     facts: dict[str, Mapping[str, Any]] = {order_id: row.facts for order_id, row in stored.items()}
     timeline = []
     references: dict[str, Reference] = {}
@@ -60,7 +65,11 @@ def merge_into(stored: Mapping[str, StoredOrder], addressed: Sequence[Addressed]
         for psp_id, payment in entry.references.items():
             if psp_id not in references or references[psp_id].payment is None:
                 references[psp_id] = Reference(order_id, payment)
-    changes = [change_of(row, facts[row.order_id]) for row in stored.values() if facts[row.order_id] is not row.facts]
+    changes = [
+        change_of(row, facts[row.order_id], tell_again=row.order_id in tell_again)
+        for row in stored.values()
+        if facts[row.order_id] is not row.facts or row.order_id in tell_again
+    ]
     return Merged(changes, references, timeline)
 
 

@@ -38,6 +38,7 @@ class Positions:
         self._assigned: set[TopicPartition] = set()
         self._in_doubt: Mapping[TopicPartition, int] | None = None
         self._committed: Mapping[TopicPartition, int | None] = {}
+        self._ends: Mapping[TopicPartition, int] = {}
 
     def start(self, stored: Mapping[TopicPartition, int]) -> None:
         """Begin anew from what is stored: at an assignment, after which nobody else writes our partitions."""
@@ -45,9 +46,9 @@ class Positions:
         self._written.clear()
         self._committed = {}
 
-    def forget(self, committed: Mapping[TopicPartition, int | None]) -> None:
-        """Read again before the next step: an assignment that begins at `committed`, but PostgreSQL is away."""
-        self._is_read, self._in_doubt, self._committed = False, None, committed
+    def forget(self, committed: Mapping[TopicPartition, int | None], ends: Mapping[TopicPartition, int]) -> None:
+        """Read again before the next step: an assignment that begins at `committed`, where the log ends at `ends`."""
+        self._is_read, self._in_doubt, self._committed, self._ends = False, None, committed, ends
         self._assigned = set(committed)
 
     def release(self) -> None:
@@ -58,6 +59,14 @@ class Positions:
     def next_offset(self, place: TopicPartition) -> int:
         """Return how far this partition is folded, as far as we know."""
         return self._held.get(place, 0)
+
+    def may_have_been_told(self, record: Record) -> bool:
+        """Return whether a fold whose rows are lost with a database may have announced what this record made.
+
+        No row knows of the record, but it was in the log when we were given its partition.
+        """
+        place = record.topic_partition
+        return self.next_offset(place) <= record.offset < self._ends.get(place, 0)
 
     def step(self, records: Iterable[Record]) -> Step:
         """Return the step over these records. A stored position never goes back: what lies below it is folded."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+from payonce.catalog import place_in_log
 from payonce.codec import Undecodable, decode
 from payonce.dead_letters import Reason, is_replay_for_other
 from payonce.domain.belonging import may_wait
@@ -75,7 +76,8 @@ def read(record: Record, *, group: str, livemode: bool) -> Reading:
 
 
 def _entry(record: Record, message: Folded) -> Entry:
-    adds = contribution(message, position=(record.topic, record.partition, record.offset))
+    place = place_in_log(record.topic, record.offset)
+    adds = contribution(message, position=(record.topic, record.partition, place))
     return Entry(
         record=record,
         event_type=message.type if isinstance(message, PspEvent) else type(message).__name__,
@@ -90,7 +92,10 @@ def _entry(record: Record, message: Folded) -> Entry:
 
 
 def _occurred_at(record: Record, message: Folded) -> int:
-    """Return the event's own time, which a redelivery repeats, in unix seconds."""
+    """Return the event's own time, in unix seconds: what is delivered, or said, again has it again.
+
+    A command that a client gave twice has two; then there are two lines, of which the timeline shows the first.
+    """
     if isinstance(message, Command):
         return message.issued_at
     if isinstance(message, PspEvent):

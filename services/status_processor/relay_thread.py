@@ -15,13 +15,21 @@ from services.status_processor.relay import Relay
 
 #: Enough for the reports of a batch while Kafka is there; while it is away, what is queued is given up anyway.
 _STOP_SECONDS = 15.0
+#: A relay that is frozen gives its lock to the next one after so long. It is silent for 71 s at most: 60 s for the last
+#: delivery report, 10 s to close a producer that is given up, and a pause.
+IDLE_SESSION_MS = 120_000
 
 
 class RelayThread:
     """Runs a Relay on the real parts from `start` to `stop`; a bug in it is told to `on_failure` (in its thread)."""
 
     def __init__(self, settings: StatusProcessorSettings, on_failure: Callable[[BaseException], None]) -> None:
-        database = Database(settings.database_url, application_name="status_processor relay", pool_size=1)
+        database = Database(
+            settings.database_url,
+            application_name="status_processor relay",
+            pool_size=1,
+            idle_session_ms=IDLE_SESSION_MS,
+        )
         self._outbox = PostgresOutbox(database)
         self._relay = Relay(self._outbox, lambda: _producer(settings), SystemClock())
         self._on_failure = on_failure

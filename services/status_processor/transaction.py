@@ -13,10 +13,14 @@ from services.status_processor.reading import Entry, Reading, Unfoldable
 
 
 class Reader(Protocol):
-    """How records are read, and where those go that cannot be folded."""
+    """How records are read, where those go that cannot be folded, and what was perhaps told before."""
 
     def read(self, record: Record) -> Reading:
         """Return what the record is. Pure."""
+        ...
+
+    def may_have_been_told(self, record: Record) -> bool:
+        """Return whether the world may know what the record makes from rows that are lost."""
         ...
 
     async def bury(self, unfoldable: Sequence[Unfoldable]) -> None:
@@ -57,7 +61,8 @@ async def fold_entries(
     ours = {psp_id: order_id for psp_id, order_id in known.items() if order_id in stored}
     released, homeless, buried = await _release(transaction, ours, reader) if release else ([], [], [])
 
-    merged = merge_into(stored, [*addressed, *released])
+    told = {order_id for entry, order_id in addressed if reader.may_have_been_told(entry.record)}
+    merged = merge_into(stored, [*addressed, *released], tell_again=told)
     await transaction.save(merged.changes, merged.references)
     await transaction.record(merged.timeline)
     unknown += homeless

@@ -6,6 +6,7 @@ import asyncio
 import random
 import select
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg2
@@ -59,6 +60,31 @@ async def test_the_public_columns_are_as_their_readers_expect(stores: list[Postg
     times = {name: int(value.timestamp()) for name, value in row.items() if isinstance(value, datetime)}
     assert {name: times.get(name, row[name]) for name in COLUMNS} == COLUMNS
     assert row["updated_at"].tzinfo is not None
+
+
+async def test_a_status_keeps_its_age_while_facts_change_and_begins_anew_with_another(
+    stores: list[PostgresFoldStore], engine: Engine
+) -> None:
+    """A dispute is asked after every day, and each answer is a change of facts: still it grows old."""
+
+    def since(statement: str = "SELECT status_since FROM payment_order") -> datetime:
+        with engine.begin() as connection:
+            return connection.execute(text(statement)).scalar_one()  # type: ignore[no-any-return]
+
+    await save(stores[0], change(facts={"a": 1}))
+    long_ago = since("UPDATE payment_order SET status_since = now() - interval '9 days' RETURNING status_since")
+
+    await save(stores[0], change(facts={"a": 2}))
+    assert since() == long_ago
+    assert since("SELECT updated_at FROM payment_order") > long_ago
+
+    before = since("UPDATE payment_order SET status_since = NULL RETURNING updated_at")
+    await save(stores[0], change(facts={"a": 3}))
+    assert since() == before
+
+    other = change(facts={"a": 4})
+    await save(stores[0], replace(other, columns={**other.columns, "payment_order_status": "disputed"}))
+    assert since() == since("SELECT updated_at FROM payment_order") > before
 
 
 async def test_two_workers_fold_the_same_orders_at_once_without_deadlock(stores: list[PostgresFoldStore]) -> None:

@@ -111,18 +111,40 @@ async def test_of_two_entries_for_one_attempt_at_once_one_is_new(ledger: Ledger)
 
 async def test_positions_are_stored_and_move_only_from_where_they_were(ledger: Ledger) -> None:
     first, second = TopicPartition(order(), 0), TopicPartition(order(), 1)
-    await ledger.advance({first: 5, second: 7}, expected={first: None, second: None})
-    await ledger.advance({first: 9}, expected={first: 5})
-    await ledger.advance({first: 9}, expected={first: 5})  # its first answer was lost: already there
+    await ledger.advance({first: 5, second: 7}, expected={first: [None], second: [None]})
+    await ledger.advance({first: 9}, expected={first: [5]})
+    await ledger.advance({first: 9}, expected={first: [5]})  # its first answer was lost: already there
     with pytest.raises(PositionMoved):
-        await ledger.advance({first: 10, second: 8}, expected={first: 9, second: 6})
+        await ledger.advance({first: 10, second: 8}, expected={first: [9], second: [6]})
     with pytest.raises(PositionMoved):
-        await ledger.advance({second: 8}, expected={second: None})
+        await ledger.advance({second: 8}, expected={second: [None]})
     with pytest.raises(PositionMoved):
-        await ledger.advance({TopicPartition("gone", 0): 8}, expected={TopicPartition("gone", 0): 7})
+        await ledger.advance({TopicPartition("gone", 0): 8}, expected={TopicPartition("gone", 0): [7]})
     positions = await ledger.positions()
 
     assert (positions[first], positions[second]) == (9, 7)
+
+
+@pytest.mark.parametrize("stored", [None, 5, 7])
+async def test_a_position_moves_from_wherever_a_lost_answer_may_have_left_it(
+    ledger: Ledger, stored: int | None
+) -> None:
+    place = TopicPartition(order(), 0)
+    if stored is not None:
+        await ledger.advance({place: stored}, expected={place: [None]})
+    await ledger.advance({place: 9}, expected={place: [None, 5, 7]})
+    with pytest.raises(PositionMoved):
+        await ledger.advance({place: 11}, expected={place: [None, 5, 7, 8]})
+
+    assert (await ledger.positions())[place] == 9
+
+
+async def test_a_position_of_which_no_row_is_left_was_not_written_by_us(ledger: Ledger) -> None:
+    place = TopicPartition(order(), 0)
+    with pytest.raises(PositionMoved):
+        await ledger.advance({place: 9}, expected={place: [5, 7]})
+
+    assert place not in await ledger.positions()
 
 
 async def test_the_rows_of_an_order_are_read_without_entering_anything(ledger: Ledger) -> None:

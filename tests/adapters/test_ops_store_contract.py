@@ -2,89 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import pytest
-from sqlalchemy import text
 
-from payonce.adapters.ops_store import PostgresOpsStore
-from payonce.adapters.postgres import Database
-from payonce.audit import chained, check
+from payonce.audit import chained
 from payonce.ports import OutgoingRecord, TopicPartition
-from payonce.ports.ops import Action, Edit, LedgerView, Letter, LetterFilter, OpsTransaction, Replay, TimelineLine
+from payonce.ports.ops import Action, Edit, Letter, LetterFilter, OpsTransaction, Replay
+from payonce.ports.ops_reads import REFUSALS, LedgerView, RefundView, TimelineLine
 from tests.fakes.dead_letters import garbage, letter, original
-from tests.fakes.ops_store import MemoryOpsStore
+from tests.fakes.ops_stores import Fake, Real
 from tests.fakes.registrations import register
 from tests.fakes.virtual_clock import START
 
-T = TypeVar("T")
 NOW = datetime.fromtimestamp(START, UTC)
-TABLES = "dead_letter, dead_letter_position, replay, replay_item, ops_action, payment_event, psp_registration"
-
-
-class Fake:
-    def __init__(self) -> None:
-        self.store = MemoryOpsStore()
-
-    def run(self, work: Callable[[OpsTransaction], T]) -> T:
-        return self.store.run_now(work)
-
-    def add_line(self, order_id: str, line: TimelineLine) -> None:
-        self.store.tables.lines.setdefault(order_id, []).append(line)
-
-    def add_attempt(self, order_id: str, view: LedgerView) -> None:
-        self.store.tables.ledger.setdefault(order_id, []).append(view)
-
-
-class Real:
-    def __init__(self, url: str) -> None:
-        self.store = PostgresOpsStore(url)
-        self.database = Database(url, application_name="test")
-        self.execute(f"TRUNCATE {TABLES} CASCADE")
-
-    def run(self, work: Callable[[OpsTransaction], T]) -> T:
-        return asyncio.run(self.store.run(work))
-
-    def execute(self, statement: str, **parameters: object) -> None:
-        with self.database.transaction() as connection:
-            connection.execute(text(statement), parameters)
-
-    def add_line(self, order_id: str, line: TimelineLine) -> None:
-        self.execute(
-            """
-            INSERT INTO payment_event (event_id, occurred_at, order_id, event_type, topic, partition, "offset", effect)
-            VALUES (:event_id, :at, :order_id, :type, :topic, :partition, :offset, :effect)
-            """,
-            event_id=line.event_id,
-            at=line.occurred_at,
-            order_id=order_id,
-            type=line.event_type,
-            topic=line.topic,
-            partition=line.partition,
-            offset=line.offset,
-            effect=line.effect,
-        )
-
-    def add_attempt(self, order_id: str, view: LedgerView) -> None:
-        self.execute(
-            """
-            INSERT INTO psp_registration (order_id, attempt, body_hash, command_id, idempotency_key, api_version,
-                request, first_try_at, last_try_at, expires_at, state, outcome_type, outcome_body)
-            VALUES (:order_id, :attempt, :hash, 'c', 'k', 'v', '{}', 0, 0, 0, :state, 'RegistrationStuck.v1', '')
-            """,
-            order_id=order_id,
-            attempt=view.attempt,
-            hash=view.body_hash,
-            state=view.state,
-        )
-
-    def close(self) -> None:
-        self.store.close()
-        self.database.dispose()
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
@@ -200,6 +133,31 @@ def test_replayed_letters_are_settled_by_the_timeline_or_by_silence(world: Fake 
     ]
 
 
+def test_a_refusal_opens_the_letter_of_a_command_and_is_what_an_outcome_of_its_own_kind_waits_for(
+    world: Fake | Real,
+) -> None:
+    refused, done = (
+        some_letter(number, state="replayed", awaits=(f"no_{number}", f"yes_{number}")) for number in (0, 1)
+    )
+    fold_s = [
+        some_letter(number, state="replayed", awaits=(f"no_{number}",), original_topic="payments.tokens")
+        for number in range(2, 2 + len(REFUSALS))
+    ]
+    stored(world, refused, done, *fold_s)
+    for number, kind in enumerate((REFUSALS[0], REFUSALS[0], *REFUSALS)):
+        world.add_line("ord_1", TimelineLine(f"no_{number}", kind, NOW, "t", 0, number, "applied", None))
+    world.add_line("ord_1", TimelineLine("yes_1", "TokenIssued", NOW, "t", 0, 9, "applied", None))
+
+    count = world.run(lambda tx: tx.settle_replayed(now=NOW, silent_since=NOW - timedelta(days=7)))
+
+    rows = world.run(lambda tx: tx.letters(LetterFilter(), limit=10))
+    assert count == 1 + len(fold_s)
+    assert [(row.state, row.resolution, row.state_since) for row in rows] == [
+        ("open", "refused", NOW),
+        *[("resolved", "timeline", NOW)] * count,
+    ]
+
+
 def test_the_oldest_unresolved_offset_and_the_open_ones_are_counted(world: Fake | Real) -> None:
     stored(world, some_letter(3), some_letter(7, state="replayed"), some_letter(1, state="discarded"))
 
@@ -210,6 +168,7 @@ def test_the_oldest_unresolved_offset_and_the_open_ones_are_counted(world: Fake 
 def test_the_ledger_and_the_timeline_are_read(world: Fake | Real) -> None:
     world.add_attempt("ord_1", LedgerView(1, "failed", "h1"))
     world.add_attempt("ord_1", LedgerView(2, "open", "h2"))
+    world.add_refund("ord_1", RefundView("back-1", "unknown", "cmd_1"))
     lines = [
         TimelineLine(f"evt_{number}", "X", NOW + timedelta(seconds=number), "t", 1, number, "applied", None)
         for number in range(3)
@@ -217,9 +176,10 @@ def test_the_ledger_and_the_timeline_are_read(world: Fake | Real) -> None:
     for line in reversed(lines):
         world.add_line("ord_1", line)
 
-    ledger = world.run(lambda tx: tx.ledger_of(["ord_1", "ord_2"]))
-
-    assert ledger == {"ord_1": [LedgerView(1, "failed", "h1"), LedgerView(2, "open", "h2")]}
+    attempts = [LedgerView(1, "failed", "h1"), LedgerView(2, "open", "h2")]
+    assert world.run(lambda tx: tx.ledger_of(["ord_1", "ord_2"])) == {
+        "ord_1": [*attempts, RefundView("back-1", "unknown", "cmd_1")]
+    }
     assert world.run(lambda tx: tx.timeline("ord_1", 2)) == lines[1:]
 
 
@@ -271,20 +231,3 @@ def test_replays_run_one_after_the_other_and_a_cancelled_one_only_to_finish_what
     assert world.run(lambda tx: tx.running_replay()) == cancelled
     world.run(lambda tx: tx.save_item(replace(item, state="sent")))
     assert world.run(lambda tx: tx.running_replay()) == later
-
-
-def test_the_chain_is_read_back_as_it_was_hashed(world: Fake | Real) -> None:
-    def act(tx: OpsTransaction) -> None:
-        detail = {"order": None, "paths": ["terms.amount"], "n": 3, "text": 'é"\\', "nested": {"b": 1, "a": [True]}}
-        action = Action(NOW.replace(microsecond=123_987), "olga", "edit", "dl_1", "why ü", "b", None, detail)
-        tx.append_action(chained(action, tx.last_action()))
-
-    for _ in range(3):
-        world.run(act)
-
-    entries = world.run(lambda tx: tx.unpublished_actions(10))
-    check(entries)
-    assert [entry.sequence for entry in entries] == [1, 2, 3]
-    world.run(lambda tx: tx.mark_published([1, 2]))
-    assert [entry.sequence for entry in world.run(lambda tx: tx.unpublished_actions(10))] == [3]
-    assert [entry.sequence for entry in world.run(lambda tx: tx.actions_of("dl_1", 2))] == [2, 3]

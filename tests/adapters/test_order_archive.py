@@ -225,6 +225,22 @@ async def test_the_timeline_is_oldest_first_and_comes_in_pages(archive: OrderArc
     assert await archive.timeline("ord_nobody", after=None, limit=3) == []
 
 
+async def test_an_event_that_was_said_again_later_has_one_line_and_its_pages_come_to_an_end(
+    archive: OrderArchive, engine: Engine
+) -> None:
+    """Whoever follows page by page must not get the same page for ever, nor miss what lies between the repetitions."""
+    for number, at in enumerate((1, 3_600, 7_200, 14_400)):
+        tell(engine, "evt_token", 1_795_000_000 + at)
+        tell(engine, f"evt_{number}", 1_795_000_000 + at + 60)
+    seen: list[str] = []
+
+    while lines := await archive.timeline(ORDER_ID, after=seen[-1] if seen else None, limit=2):
+        seen += [line.event_id for line in lines]
+        assert len(seen) <= 5, seen
+
+    assert seen == ["evt_token", "evt_0", "evt_1", "evt_2", "evt_3"]
+
+
 async def test_without_postgresql_everything_says_so() -> None:
     archive = OrderArchive(NOWHERE)
 

@@ -237,7 +237,7 @@ def test_many_are_replayed_by_filter_with_progress(ops: Ops) -> None:
     ops.wait_for("--order", "many", count=5)
 
     preview = ops.dlq("replay", "--order", "many", "--why", "look", "--dry-run")
-    status = ops.dlq("replay", "--order", "many", "--why", "all of them", "--json").json
+    status = ops.dlq("replay", "--order", "many", "--why", "all of them", "--yes", "--json").json
 
     assert "5 selected, 5 would be sent" in preview.out
     assert (status["state"], status["items"]) == ("finished", {"sent": 5})

@@ -15,7 +15,8 @@ from payonce.adapters.stripe import BadSignature, verify_signature
 from payonce.domain.order_row import OrderRow
 from payonce.domain.terms import Terms, body_hash_of, order_id_of
 from services.checkout_api.app import create_app
-from services.checkout_api.clients import Clients, key_hash, read_clients
+from services.checkout_api.clients import Clients, key_hash
+from services.checkout_api.clients_file import read_clients
 from services.checkout_api.dependencies import Dependencies
 from services.checkout_api.links import Links
 from tests.fakes.order_reads import FakeArchive, FakeOrders
@@ -40,23 +41,24 @@ ORDER: dict[str, Any] = {
 
 
 def clients() -> Clients:
-    """Return four client apps: an ordinary one, a neighbour, one that may only read, one with a low rate."""
+    """Return three client apps: one with a second key that may only read, a neighbour, one with a low rate."""
+    reader = f'[[client.keys]]\nhash = "{key_hash(READER_KEY)}"\nscopes = ["orders:read"]'
     entries = [
-        _entry("shop", SHOP_KEY, '["orders:write", "orders:read"]', 1000),
-        _entry("other", OTHER_KEY, '["orders:write", "orders:read"]', 1000),
-        _entry("reader", READER_KEY, '["orders:read"]', 1000),
-        _entry("slow", SLOW_KEY, '["orders:write", "orders:read"]', 2),
+        _entry("shop", SHOP_KEY, 1000),
+        reader,
+        _entry("other", OTHER_KEY, 1000),
+        _entry("slow", SLOW_KEY, 2),
     ]
     return read_clients("\n".join(entries), {"RETURN_SECRET": RETURN_SECRET})
 
 
-def _entry(name: str, key: str, scopes: str, rate: int) -> str:
+def _entry(name: str, key: str, rate: int) -> str:
     return f"""
         [[client]]
         id = "{name}"
         name = "{name}"
         key_hashes = ["{key_hash(key)}"]
-        scopes = {scopes}
+        scopes = ["orders:write", "orders:read"]
         redirect_origins = ["https://shop.example", "http://127.0.0.1:9000"]
         rate_limit_per_second = {rate}
         return_secret = "env:RETURN_SECRET"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from payonce.ports import (
@@ -92,14 +92,14 @@ class MemoryLedger:
         return dict(self.offsets)
 
     async def advance(
-        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
+        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, Collection[int | None]]
     ) -> None:
         self._answer()
         if self.slow_seconds:
             await asyncio.sleep(self.slow_seconds)
         for name, next_offset in offsets.items():
             stored = self.offsets.get(name)
-            if stored not in (expected[name], next_offset):
+            if stored not in (*expected[name], next_offset):
                 raise PositionMoved(f"{name}: {stored}, not {expected[name]}")
         self.offsets.update(offsets)
 

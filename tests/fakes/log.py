@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from payonce.audit import TOPIC, entry_of
 from payonce.codec import decode, outgoing
 from payonce.domain.commands import Command
 from payonce.ports import OutgoingRecord, PublishFailed, Record
+from payonce.ports.ops import AnchoredPage
+from payonce.record_size import require_fit
+
+
+class MemoryAuditTopic:
+    """Implements ports.ops.AuditTopic over what a MemoryLog has, in pages of `page` records."""
+
+    def __init__(self, log: MemoryLog, page: int = 1_000) -> None:
+        self._log = log
+        self._page = page
+        self.looks = 0
+
+    async def since(self, offset: int) -> AnchoredPage:
+        self.looks += 1
+        records = self._log.on(TOPIC)
+        first = offset if offset <= len(records) else 0
+        last = min(first + self._page, len(records))
+        return AnchoredPage(tuple(entry_of(each.value or b"") for each in records[first:last]), last, len(records))
 
 
 class MemoryLog:
@@ -15,6 +34,7 @@ class MemoryLog:
         self.failures = 0
 
     async def publish(self, record: OutgoingRecord) -> None:
+        require_fit(record)
         if self.failures > 0:
             self.failures -= 1
             raise PublishFailed("no delivery report")

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 
 from payonce.ports import Record
+from services.ops_console.anchoring import Auditor
 from services.ops_console.app import create_app
-from services.ops_console.chores import Auditor, Chores, Settler
+from services.ops_console.chores import Chores, Settler
 from services.ops_console.dependencies import Dependencies
 from services.ops_console.indexer import index
 from services.ops_console.letters import letter_of
@@ -18,7 +19,7 @@ from services.ops_console.pacing import ReplayPace
 from services.ops_console.replaying import Replayer
 from services.ops_console.retention import Retention
 from tests.fakes.dead_letters import letter_record, original
-from tests.fakes.log import MemoryLog
+from tests.fakes.log import MemoryAuditTopic, MemoryLog
 from tests.fakes.ops_store import MemoryOpsStore
 from tests.fakes.registrations import register
 from tests.fakes.virtual_clock import START, VirtualClock
@@ -88,7 +89,7 @@ class Console:
             self.store,
             self.clock,
             replayer=self.replayer,
-            auditor=Auditor(self.store, self.log),
+            auditor=Auditor(self.store, self.log, MemoryAuditTopic(self.log), self.clock),
             settler=Settler(self.store, self.clock),
             retention=Retention(self.store, NoDeletion(), self.clock, []),
         )

@@ -9,20 +9,23 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
+from payonce.audit import former_hashes
+from payonce.catalog import topic_of
 from payonce.ports import StoreUnavailable, TopicPartition
 from payonce.ports.ops import (
     ChainedAction,
     ItemState,
-    LedgerView,
     Letter,
     LetterFilter,
     OpsTransaction,
     Replay,
     ReplayItem,
-    TimelineLine,
+    ReplayState,
 )
+from payonce.ports.ops_reads import REFUSALS, LedgerView, RefundView, TimelineLine
 
 T = TypeVar("T")
+_COMMANDS = topic_of("RegisterPayment")
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Tables:
     items: dict[str, list[ReplayItem]] = field(default_factory=dict)
     actions: list[ChainedAction] = field(default_factory=list)
     published: set[int] = field(default_factory=set)
-    ledger: dict[str, list[LedgerView]] = field(default_factory=dict)
+    ledger: dict[str, list[LedgerView | RefundView]] = field(default_factory=dict)
     lines: dict[str, list[TimelineLine]] = field(default_factory=dict)
 
 
@@ -90,21 +93,21 @@ class MemoryOpsTransaction:
         return sorted(found, key=lambda letter: letter.letter_id)
 
     def settle_replayed(self, *, now: datetime, silent_since: datetime) -> int:
-        told = {line.event_id for lines in self._t.lines.values() for line in lines}
+        types = {line.event_id: line.event_type for lines in self._t.lines.values() for line in lines}
         settled = 0
-        for letter in list(self._t.letters.values()):
-            if letter.state != "replayed":
-                continue
-            doubtful = any(row.state == "unknown" for row in self._t.ledger.get(letter.order_id or "", ()))
-            if told.intersection(letter.awaits):
-                how = "timeline"
-            elif letter.state_since < silent_since and not doubtful:
-                how = "silence"
+        for letter in [each for each in self._t.letters.values() if each.state == "replayed"]:
+            seen = [types[event_id] for event_id in letter.awaits if event_id in types]
+            refusals = REFUSALS if letter.original_topic == _COMMANDS else ()
+            if any(kind not in refusals for kind in seen):
+                done = replace(letter, state="resolved", resolution="timeline")
+            elif seen:
+                done = replace(letter, state="open", resolution="refused")
+            elif letter.state_since < silent_since and not self._is_doubtful(letter):
+                done = replace(letter, state="resolved", resolution="silence")
             else:
                 continue
-            settled += 1
-            done = replace(letter, state="resolved", state_since=now, resolution=how)
-            self._t.letters[letter.letter_id] = done
+            settled += done.state == "resolved"
+            self._t.letters[letter.letter_id] = replace(done, state_since=now)
         return settled
 
     def oldest_unresolved(self) -> Mapping[TopicPartition, int]:
@@ -119,7 +122,7 @@ class MemoryOpsTransaction:
         open_ones = [letter for letter in self._t.letters.values() if letter.state == "open"]
         return Counter((letter.original_topic, letter.group, letter.reason) for letter in open_ones)
 
-    def ledger_of(self, order_ids: Sequence[str]) -> Mapping[str, Sequence[LedgerView]]:
+    def ledger_of(self, order_ids: Sequence[str]) -> Mapping[str, Sequence[LedgerView | RefundView]]:
         return {name: self._t.ledger[name] for name in order_ids if name in self._t.ledger}
 
     def timeline(self, order_id: str, limit: int) -> Sequence[TimelineLine]:
@@ -156,6 +159,14 @@ class MemoryOpsTransaction:
     def save_item(self, item: ReplayItem) -> None:
         self._t.items[item.replay_id][item.number - 1] = item
 
+    def replays(self, *, limit: int, state: ReplayState | None = None, after: str | None = None) -> Sequence[Replay]:
+        matching = [each for each in self._t.replays.values() if state in {None, each.state}]
+        newest_first = sorted(matching, key=_beginning, reverse=True)
+        if after is not None:
+            last = self._t.replays.get(after)
+            newest_first = [each for each in newest_first if last is not None and _beginning(each) < _beginning(last)]
+        return newest_first[:limit]
+
     def item_counts(self, replay_id: str) -> Mapping[ItemState, int]:
         return Counter(item.state for item in self._t.items[replay_id])
 
@@ -174,12 +185,36 @@ class MemoryOpsTransaction:
     def unpublished_actions(self, limit: int) -> Sequence[ChainedAction]:
         return [entry for entry in self._t.actions if entry.sequence not in self._t.published][:limit]
 
-    def mark_published(self, sequences: Sequence[int]) -> None:
-        self._t.published.update(sequences)
+    def actions_between(self, first: int, last: int | None = None) -> Sequence[ChainedAction]:
+        return [
+            entry for entry in self._t.actions if first <= entry.sequence and (last is None or entry.sequence <= last)
+        ]
+
+    def newest_published(self) -> ChainedAction | None:
+        published = [entry for entry in self._t.actions if entry.sequence in self._t.published]
+        return published[-1] if published else None
+
+    def mark_published(self, entries: Sequence[ChainedAction]) -> None:
+        rows = {(entry.sequence, entry.hash) for entry in self._t.actions}
+        self._t.published.update(entry.sequence for entry in entries if (entry.sequence, entry.hash) in rows)
+
+    def withdraw_unpublished(self) -> None:
+        self._t.actions = [entry for entry in self._t.actions if entry.sequence in self._t.published]
+
+    def has_taken_up(self, former_hash: str) -> bool:
+        return any(former_hash in former_hashes(entry) for entry in self._t.actions)
+
+    def _is_doubtful(self, letter: Letter) -> bool:
+        rows = self._t.ledger.get(letter.order_id or "", ())
+        return any(isinstance(row, LedgerView) and row.state == "unknown" for row in rows)
 
     def _is_bound(self, replay: Replay) -> bool:
         prepared = any(item.state == "prepared" for item in self._t.items[replay.replay_id])
         return replay.state == "cancelled" and prepared
+
+
+def _beginning(replay: Replay) -> tuple[datetime, str]:
+    return replay.started_at, replay.replay_id
 
 
 def _age(letter: Letter) -> tuple[datetime, str]:

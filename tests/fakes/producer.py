@@ -6,6 +6,7 @@ import asyncio
 from typing import Literal
 
 from payonce.ports import OutgoingRecord, PublishFailed
+from payonce.record_size import require_fit
 
 
 class FakeProducer:
@@ -18,6 +19,7 @@ class FakeProducer:
 
     async def publish(self, record: OutgoingRecord) -> None:
         """Keep the record, unless the log is away. A silent log may still write the record once `report` is set."""
+        require_fit(record)
         if self.state == "refusing":
             raise PublishFailed("refused")
         if self.state == "silent":

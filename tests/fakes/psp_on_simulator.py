@@ -18,7 +18,8 @@ from payonce.adapters.stripe import StripeGateway
 from payonce.domain.commands import Command, RegisterPayment
 from payonce.domain.events import TokenIssued
 from payonce.ports import Record, Registered
-from payonce.ports.ops import LedgerView
+from payonce.ports.ops import Letter
+from payonce.ports.ops_reads import LedgerView, RefundView
 from sandbox.stripe_simulator.config import Config
 from sandbox.stripe_simulator.server import SimulatorServer
 from services.ops_console.amending import Rules
@@ -142,9 +143,16 @@ class PspOnSimulator(World):
 
     def replay_of(self, letter: Record) -> Send | Skip:
         """Return what ops send for a dead letter now, by their own plan; or why they send nothing."""
-        row = letter_of(letter)
-        registrations = self.ledger.registrations.get(row.order_id or "", {})
-        ledger = [LedgerView(each.attempt, each.state, each.body_hash) for each in registrations.values()]
+        return self.plan_of(letter_of(letter))
+
+    def plan_of(self, row: Letter) -> Send | Skip:
+        """Return what ops send for a dead letter's row now, or why they send nothing."""
+        attempts = self.ledger.registrations.get(row.order_id or "", {}).values()
+        refunds = [each for (order_id, _), each in self.ledger.refunds.items() if order_id == row.order_id]
+        ledger: list[LedgerView | RefundView] = [
+            *(LedgerView(each.attempt, each.state, each.body_hash) for each in attempts),
+            *(RefundView(each.refund_reference, each.state, each.command_id) for each in refunds),
+        ]
         return plan(row, ledger, Rules(self.clock.now(), _LIFETIME_SECONDS, b"secret"))
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from payonce.adapters.reconciler_statements import EXPIRY_GRACE_SECONDS, LATE_BORN_AGES, UNFINISHED_STATUSES
+from payonce.adapters.reconciler_statements import APPEAL_DAYS, UNFINISHED_STATUSES
+from payonce.domain.belonging import names_only_a_payment
+from payonce.domain.facts import DISPUTE_DECIDED
 from payonce.ports import (
     DueOrder,
     DueRule,
     EventPage,
     GatewayFailure,
+    Mark,
     OutgoingRecord,
     StatusAge,
     StoreUnavailable,
     WaitingEvent,
 )
+from payonce.record_size import require_fit
 
 
 def _no_step(_name: str) -> None:
@@ -103,12 +107,20 @@ class FakePsp:
 
 @dataclass(slots=True)
 class OrderState:
-    """What the store reads of payment_order."""
+    """What the store reads of payment_order; `disputes`: id -> rank of the state that events tell."""
 
     status: str
-    updated_at: int
+    status_since: int
     psp_token: str | None = None
     page_expires_at: int | None = None
+    disputes: Mapping[str, int] = field(default_factory=dict)
+    #: None: nothing has changed since the status did.
+    updated_at: int | None = None
+
+    @property
+    def is_appealed(self) -> bool:
+        """Whether it is lost, and an event has told of an appeal."""
+        return self.status == "charged_back" and any(rank > DISPUTE_DECIDED for rank in self.disputes.values())
 
 
 @dataclass(slots=True)
@@ -131,7 +143,7 @@ class ReconcilerTables:
     ledger: list[LedgerRow] = field(default_factory=list)
     timeline: set[tuple[str, int]] = field(default_factory=set)
     waiting: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
-    watermarks: dict[str, int] = field(default_factory=dict)
+    watermarks: dict[str, Mark] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
     holder: object | None = None
 
@@ -149,40 +161,41 @@ class FakeReconcilerStore:
             self.tables.holder = self
         return self.tables.holder is self
 
-    async def watermark(self, task: str) -> int | None:
+    async def watermark(self, task: str) -> Mark | None:
         self._locked("watermark")
         return self.tables.watermarks.get(task)
 
-    async def advance(self, task: str, until: int) -> None:
+    async def advance(self, task: str, mark: Mark) -> None:
         self._locked("advance")
-        self.tables.watermarks[task] = until
+        self.tables.watermarks[task] = mark
 
     async def unknown_events(self, events: Mapping[str, int]) -> set[str]:
         self._locked("unknown_events")
         known = {name for name, _ in self.tables.timeline & set(events.items())}
         return set(events) - known - self.tables.waiting.keys()
 
-    async def due_orders(self, rules: Sequence[DueRule], *, after: int, until: int, limit: int) -> Sequence[DueOrder]:
+    async def due_orders(self, rules: Sequence[DueRule], *, after: Mark, until: int, limit: int) -> Sequence[DueOrder]:
         self._locked("due_orders")
+        ages = {rule.reason: rule.ages for rule in rules}
         latest: dict[str, tuple[int, str]] = {}
-        for order_id, due_at, reason in self._due_times(rules):
-            if after < due_at <= until:
+        for order_id, due_at, reason in self._due_times(ages, until):
+            if after.until < due_at <= until:
                 latest[order_id] = max(latest.get(order_id, (0, "")), (due_at, reason))
-        tokens = {name: order.psp_token for name, order in self.tables.orders.items()}
-        due = [
-            DueOrder(name, due_at, reason, (token,) if (token := tokens.get(name)) else ())
-            for name, (due_at, reason) in latest.items()
-        ]
-        return _with_ties(sorted(due, key=lambda each: (each.due_at, each.order_id)), limit)
+        due = [DueOrder(name, *when, self._psp_ids(name)) for name, when in latest.items()]
+        left = [each for each in due if after.leaves(each.due_at, each.order_id)]
+        return sorted(left, key=lambda each: (each.due_at, each.order_id))[:limit]
 
-    async def due_waiting(self, ages: Sequence[int], *, after: int, until: int, limit: int) -> Sequence[WaitingEvent]:
+    async def due_waiting(
+        self, ages: Sequence[int], *, after: Mark, until: int, limit: int, payments: bool
+    ) -> Sequence[WaitingEvent]:
         self._locked("due_waiting")
         due = []
         for name, (references, since) in self.tables.waiting.items():
-            times = [since + age for age in ages if after < since + age <= until]
-            if times:
+            times = [since + age for age in ages if after.until < since + age <= until]
+            if times and names_only_a_payment(references) is payments:
                 due.append(WaitingEvent(name, references, max(times)))
-        return _with_ties(sorted(due, key=lambda each: each.due_at), limit)
+        left = [each for each in due if after.leaves(each.due_at, each.event_id)]
+        return sorted(left, key=lambda each: (each.due_at, each.event_id))[:limit]
 
     async def remember_foreign(self, psp_ids: Sequence[str]) -> None:
         self._locked("remember_foreign")
@@ -192,7 +205,7 @@ class FakeReconcilerStore:
         self._locked("ages")
         found = []
         for status, seconds in stuck_after.items():
-            since = [order.updated_at for order in self.tables.orders.values() if order.status == status]
+            since = [order.status_since for order in self.tables.orders.values() if order.status == status]
             if since:
                 stuck = sum(each < self.tables.now() - seconds for each in since)
                 found.append(StatusAge(status, len(since), min(since), stuck))
@@ -203,31 +216,31 @@ class FakeReconcilerStore:
         if self.tables.holder is self:
             self.tables.holder = None
 
-    def _due_times(self, rules: Sequence[DueRule]) -> list[tuple[str, int, str]]:
-        times = []
+    def _due_times(self, ages: Mapping[str, Sequence[int]], until: int) -> Iterator[tuple[str, int, str]]:
         for name, order in self.tables.orders.items():
+            begins: dict[str, int] = {}
             if order.status in UNFINISHED_STATUSES:
-                ages = [age for rule in rules if rule.status == order.status for age in rule.ages]
-                times += [(name, order.updated_at + age, order.status) for age in ages]
+                begins[order.status] = order.status_since
                 if order.page_expires_at is not None:
-                    times.append((name, order.page_expires_at + EXPIRY_GRACE_SECONDS, "expiry"))
+                    begins["expiry"] = order.page_expires_at
+            elif order.is_appealed and order.status_since > until - APPEAL_DAYS * 86_400:
+                begins["appealed"] = order.status_since if order.updated_at is None else order.updated_at
+            yield from ((name, begin + age, why) for why, begin in begins.items() for age in ages.get(why, ()))
         for row in self.tables.ledger:
             if row.session_id is None and row.state in {"unknown", "failed", "cancelled"}:
-                late = [row.last_try_at + age for age in LATE_BORN_AGES] + [row.expires_at + EXPIRY_GRACE_SECONDS]
-                times += [(row.order_id, due_at, "late_born") for due_at in late]
-        return times
+                for begin, reason in ((row.last_try_at, "late_born"), (row.expires_at, "expiry")):
+                    yield from ((row.order_id, begin + age, "late_born") for age in ages.get(reason, ()))
+
+    def _psp_ids(self, name: str) -> tuple[str, ...]:
+        order = self.tables.orders.get(name)
+        if order is None:
+            return ()
+        return (*((order.psp_token,) if order.psp_token else ()), *sorted(order.disputes))
 
     def _locked(self, name: str) -> None:
         self.step(name)
         if self.tables.holder is not self:
             raise StoreUnavailable("the lock is lost")
-
-
-def _with_ties(due: list[Any], limit: int) -> list[Any]:
-    """As FETCH FIRST ... WITH TIES."""
-    if len(due) <= limit:
-        return due
-    return [each for each in due if each.due_at <= due[limit - 1].due_at]
 
 
 @dataclass
@@ -238,5 +251,6 @@ class SteppedLog:
     records: list[OutgoingRecord] = field(default_factory=list)
 
     async def publish(self, record: OutgoingRecord) -> None:
+        require_fit(record)
         self.step("publish")
         self.records.append(record)

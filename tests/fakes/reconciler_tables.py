@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +21,10 @@ class Fake:
     first: FakeReconcilerStore
     second: FakeReconcilerStore
 
-    def order(self, name: str, status: str, at: int, token: str | None = None, expires: int | None = None) -> None:
-        self.tables.orders[name] = OrderState(status, at, token, expires)
+    def order(
+        self, name: str, status: str, at: int, token: str | None = None, expires: int | None = None, **told: Any
+    ) -> None:
+        self.tables.orders[name] = OrderState(status, at, token, expires, **told)
 
     def attempt(self, row: LedgerRow) -> None:
         self.tables.ledger.append(row)
@@ -46,17 +50,33 @@ class Real:
     first: PostgresReconcilerStore
     second: PostgresReconcilerStore
 
-    def order(self, name: str, status: str, at: float, token: str | None = None, expires: int | None = None) -> None:
+    def order(
+        self,
+        name: str,
+        status: str,
+        at: float | None,
+        token: str | None = None,
+        expires: int | None = None,
+        *,
+        updated_at: float | None = None,
+        disputes: Mapping[str, int] | None = None,
+    ) -> None:
+        """`at` is since when it is in that status (None: a row from before that was kept)."""
+        told = {name: {"state": [1, rank, "any", 1]} for name, rank in (disputes or {}).items()}
         self._do(
             """
-            INSERT INTO payment_order (order_id, payment_order_status, updated_at, psp_token, page_expires_at)
-            VALUES (:name, :status, to_timestamp(:at), :token, to_timestamp(:expires))
+            INSERT INTO payment_order (order_id, payment_order_status, status_since, updated_at, psp_token,
+                page_expires_at, facts)
+            VALUES (:name, :status, to_timestamp(:at), to_timestamp(:updated_at), :token, to_timestamp(:expires),
+                CAST(:facts AS jsonb))
             """,
             name=name,
             status=status,
             at=at,
+            updated_at=at if updated_at is None else updated_at,
             token=token,
             expires=expires,
+            facts=json.dumps({"disputes": told} if told else {}),
         )
 
     def attempt(self, row: LedgerRow) -> None:

@@ -128,12 +128,12 @@ class Life:
         }
         return webhook(f"evt_refund_{self.n}_{number}", "refund.created", refund, key=f"re_{self.n}_{number}")
 
-    def dispute(self) -> OutgoingRecord:
-        """charge.dispute.created as older API versions send it: only the charge tells whose it is."""
+    def dispute(self, status: str = "needs_response") -> OutgoingRecord:
+        """charge.dispute.* as older API versions send it: only the charge tells whose it is."""
         dispute = {
             "id": f"dp_{self.n}",
             "object": "dispute",
-            "status": "needs_response",
+            "status": status,
             "amount": self.amount,
             "currency": "eur",
             "charge": f"ch_{self.n}",
@@ -141,7 +141,8 @@ class Life:
             "balance_transactions": [],
             "metadata": {},
         }
-        return webhook(f"evt_dispute_{self.n}", "charge.dispute.created", dispute, key=f"dp_{self.n}")
+        kind = "closed" if status in {"won", "lost"} else "created"
+        return webhook(f"evt_dispute_{self.n}_{kind}", f"charge.dispute.{kind}", dispute, key=f"dp_{self.n}")
 
     def refresh(self) -> OutgoingRecord:
         """Return a question about the order, which is no fact of it."""

@@ -70,6 +70,21 @@ async def test_filters_narrow_the_list_together(query: str, found: set[str]) -> 
     assert set(await references(stocked(), query)) == found
 
 
+@pytest.mark.parametrize(
+    "query", ["state=paid", "referense=A-1", "status=paid&limits=2", "status=paid&status%5B%5D=x", "Status=paid", "=x"]
+)
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/{ORDER_ID}/timeline"], ids=["orders", "timeline"])
+async def test_a_misspelt_filter_is_refused(path: str, query: str) -> None:
+    """Without it the list would be another one: every order of the client in place of the one that was looked for."""
+    world = World()
+    world.archive.fold(commanded())
+
+    answer = await world.get(f"{path}?{query}")
+
+    assert answer.status_code == 422, answer.text
+    assert any("not permitted" in error["detail"] for error in answer.json()["errors"])
+
+
 async def test_a_list_shows_whole_orders() -> None:
     world = World()
     world.archive.fold(commanded(), issued(), session_paid())

@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from payonce.problem_documents import Problem
 from services.checkout_api.bodies import read_body
-from tests.fakes.checkout_api import ORDER, READER_KEY, SHOP_KEY, SLOW_KEY, World
+from tests.fakes.checkout_api import ORDER, READER_KEY, SHOP_KEY, SLOW_KEY, World, row
 
 PATH = "/v1/payment-orders"
 
@@ -241,11 +241,14 @@ async def test_without_a_valid_key_it_is_401_with_a_challenge(authorization: str
     assert world.producer.records == []
 
 
-async def test_a_key_without_the_scope_is_403() -> None:
+async def test_a_key_without_the_scope_is_403_and_reads_what_the_clients_other_keys_placed() -> None:
     world = World()
+    world.orders.put(row("paid"))
 
     check_problem(await world.post(key=READER_KEY), 403)
-    assert (await world.get(f"{PATH}?reference=A-1", key=READER_KEY)).status_code == 200
+    seen = await world.get(f"{PATH}?reference=A-1", key=READER_KEY)
+    assert (seen.status_code, len(seen.json()["data"])) == (200, 1)
+    assert seen.json() == (await world.get(f"{PATH}?reference=A-1")).json()
 
 
 async def test_more_requests_than_agreed_are_429_until_time_has_passed() -> None:

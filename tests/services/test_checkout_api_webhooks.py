@@ -14,6 +14,7 @@ from payonce.codec import decode
 from payonce.domain.events import PspEvent
 from payonce.domain.psp_webhooks import record_key
 from payonce.ports import Record
+from services.checkout_api.webhooks import LIMIT_BYTES
 from tests.fakes.checkout_api import World, row, signed
 
 ORDER_ID = row("created").order_id
@@ -197,3 +198,21 @@ async def test_only_post_and_only_this_path() -> None:
 def test_the_key_is_the_order_that_the_metadata_names_else_the_object(subject: dict[str, Any], key: str) -> None:
     """`client_reference_id` proves nothing: anyone can set it in a payment link."""
     assert record_key({"id": "evt_1", "data": {"object": subject}}) == key
+
+
+async def test_the_largest_event_that_the_door_takes_fits_the_log() -> None:
+    world = World()
+    body = body_of(padding="x" * (LIMIT_BYTES - len(body_of(padding=""))))
+
+    answer = await world.hook(body, signed(body))
+
+    assert (len(body), answer.status_code) == (LIMIT_BYTES, 200)
+    assert world.producer.records[0].value == body
+
+
+async def test_an_event_whose_headers_would_be_too_large_for_the_log_is_refused() -> None:
+    """Its type stands in the headers twice; 503 would have it sent again for days."""
+    world = World()
+    body = json.dumps({**event(), "type": "x" * 400_000}).encode()
+
+    check_refused(world, await world.hook(body, signed(body)), 413)

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from payonce import telemetry
 from payonce.ports import PublishFailed, Record
-from payonce.ports.ops import LedgerView, Replay, TimelineLine
+from payonce.ports.ops import Replay
+from payonce.ports.ops_reads import REFUSALS, LedgerView, TimelineLine
 from services.ops_console.letters import letter_of
 from tests.fakes.dead_letters import letter_record, original
 from tests.fakes.ops_console import Console
@@ -155,6 +157,26 @@ async def test_a_replayed_letter_is_resolved_when_the_timeline_shows_its_outcome
     assert await settled(console, letter_id) == ("resolved", "timeline")
 
 
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_replayed_command_that_is_refused_opens_its_letter_again(refusal: str) -> None:
+    """Nothing was done that anybody asked for: a letter that looked answered would hide it."""
+    console = Console()
+    [letter_id] = started(console, letters(1))
+    await console.finish_replays()
+    known = command("A-0")
+    awaited = console.store.tables.letters[letter_id].awaits
+    line = TimelineLine(awaited[0], refusal, NOW, "payments.tokens", 0, 0, "applied", None)
+    console.store.tables.lines[known.order_id] = [line]
+    assert await settled(console, letter_id) == ("open", "refused")
+
+    console.store.run_now(lambda tx: tx.insert_replay(Replay("rp_2", "olga", NOW, "why"), [letter_id]))
+    await console.finish_replays()
+    console.store.tables.lines[known.order_id] += [replace(line, event_id=awaited[1], event_type="TokenIssued")]
+    console.clock.advance(60)
+
+    assert await settled(console, letter_id) == ("resolved", "timeline")
+
+
 async def test_a_silent_week_resolves_too_unless_the_ledger_does_not_know() -> None:
     console = Console()
     quiet, doubtful = started(console, letters(2))
@@ -165,3 +187,16 @@ async def test_a_silent_week_resolves_too_unless_the_ledger_does_not_know() -> N
 
     assert await settled(console, quiet) == ("resolved", "silence")
     assert await settled(console, doubtful) == ("replayed", None)
+
+
+async def test_a_console_that_loses_the_lead_counts_no_letters_any_more() -> None:
+    """Else it would export its last count until it restarts, beside the one of the console that leads."""
+    console = Console()
+    started(console, letters(1))
+    await console.chores.run_once()
+    assert next(iter(telemetry.dead_letters_open.collect())).samples != []
+
+    console.store.leads = False
+    await console.chores.run_once()
+
+    assert next(iter(telemetry.dead_letters_open.collect())).samples == []

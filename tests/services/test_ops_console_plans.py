@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from payonce.codec import decode
-from payonce.domain.commands import RefundPayment, RegisterPayment
+from payonce.domain.commands import RefundPayment
 from payonce.domain.events import TokenIssued
 from payonce.domain.link_tokens import link_token
 from payonce.domain.terms import body_hash_of
-from payonce.ports.ops import Edit, LedgerView, Letter
+from payonce.ports.ops_reads import LedgerView
 from services.ops_console.amending import Rules
-from services.ops_console.editing import Draft, drafted
 from services.ops_console.planning import Send, Skip, plan, replayed
 from services.ops_console.refusals import Refused
 from tests.fakes.dead_letters import as_read, garbage, letter, original, webhook
+from tests.fakes.letter_edits import command, draft, edited, sent
 from tests.fakes.registrations import register
 from tests.fakes.virtual_clock import START
 
@@ -29,32 +28,8 @@ NOW = Rules(START + 60, 82_500, b"secret")
 LATER = Rules(START + 30 * 3600, 82_500, b"secret")
 
 
-def sent(outcome: Send | Skip) -> Send:
-    assert isinstance(outcome, Send), outcome
-    return outcome
-
-
 def headers(sending: Send) -> dict[str, bytes]:
     return dict(sending.record.headers)
-
-
-def command(sending: Send) -> RegisterPayment:
-    message = decode(as_read(sending.record))
-    assert isinstance(message, RegisterPayment)
-    return message
-
-
-def draft(
-    of: Letter, body: str | None = None, key: str | None = None, kind: str | None = None, **changes: Any
-) -> Draft:
-    paths = {name.replace("__", "."): value for name, value in changes.items()} or None
-    return drafted(of, changes=paths, body=body, key=key, kind=kind)
-
-
-def edited(of: Letter, made: Draft, *, approved_by: str | None = "ada") -> Letter:
-    at = datetime.fromtimestamp(START, UTC)
-    edit = Edit(made.key, made.value, made.type, "olga", at, "why", made.hash, made.is_money, approved_by)
-    return replace(of, edit=edit)
 
 
 def test_an_unchanged_command_in_time_goes_back_to_the_group_that_failed_byte_for_byte() -> None:
@@ -83,8 +58,48 @@ def test_a_command_that_is_too_late_becomes_a_new_attempt_for_everyone() -> None
     assert (new.attempt, new.amends, new.terms) == (2, COMMAND.command_id, COMMAND.terms)
     assert new.issued_at == int(LATER.now)
     assert 0 < new.expires_at - new.issued_at < 23 * 3600
-    assert (new.success_url, new.body_hash) == (COMMAND.success_url, COMMAND.body_hash)
+    assert new.body_hash == COMMAND.body_hash
     assert new.command_id != COMMAND.command_id
+
+
+def test_a_new_attempt_is_signed_with_todays_secret() -> None:
+    """The letter may be older than the secret: a link of a dropped one leads a customer who has paid to a 404."""
+    new = command(sent(plan(LETTER, [LedgerView(1, "failed", COMMAND.body_hash)], LATER)))
+
+    assert f"t={link_token(b'secret', new.order_id, new.body_hash)}" in new.success_url
+    assert new.cancel_url.endswith("&via=cancel")
+
+
+def test_a_new_attempt_that_is_sent_again_is_signed_anew() -> None:
+    ledger = [LedgerView(1, "failed", COMMAND.body_hash)]
+    row = replayed(LETTER, sent(plan(LETTER, ledger, LATER)))
+
+    new = command(sent(plan(row, ledger, replace(LATER, link_secret=b"new-secret"))))
+
+    assert f"t={link_token(b'new-secret', new.order_id, new.body_hash)}" in new.success_url
+
+
+def test_without_the_link_secret_unchanged_terms_keep_their_links() -> None:
+    ledger = [LedgerView(1, "failed", COMMAND.body_hash)]
+
+    assert command(sent(plan(LETTER, ledger, replace(LATER, link_secret=None)))).success_url == COMMAND.success_url
+
+
+def test_a_refused_command_in_time_is_a_new_attempt_at_once() -> None:
+    """The ledger would only repeat the refusal: nothing would be registered, and the letter would look answered."""
+    new = command(sent(plan(LETTER, [LedgerView(1, "failed", COMMAND.body_hash)], NOW)))
+
+    assert (new.attempt, new.terms, new.amends) == (2, COMMAND.terms, COMMAND.command_id)
+
+
+@pytest.mark.parametrize("state", ["failed", "expired", "open"])
+def test_what_the_fold_could_not_take_goes_back_to_the_fold_alone(state: str) -> None:
+    """The worker has done its part: nobody may be asked to pay because of what another group could not read."""
+    row = letter(original(COMMAND), reason="rejected_by_database", group="status_processor")
+
+    sending = sent(plan(row, [LedgerView(1, state, COMMAND.body_hash)], LATER))
+
+    assert (sending.how, headers(sending)["replay-for"]) == ("as_is", b"status_processor")
 
 
 def test_a_command_that_the_ledger_never_saw_is_amended_under_its_own_number() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from payonce.audit import check
 from tests.fakes.dead_letters import letter_record
-from tests.fakes.ops_console import Console, approve, arrive, edit
+from tests.fakes.ops_console import VERA, Console, approve, arrive, edit
 from tests.fakes.virtual_clock import START
 
 
@@ -53,6 +53,20 @@ async def test_a_letter_that_comes_back_is_open_again(console: Console) -> None:
     assert (shown["state"], shown["attempts"]) == ("open", 2)
 
 
+async def test_a_letter_that_was_sent_edited_shows_what_was_sent_and_keeps_its_own_bytes(console: Console) -> None:
+    letter_id = arrive(console)
+    assert (await console.get(f"/v1/dead-letters/{letter_id}")).json()["replaced_by"] is None
+    made = (await edit(console, letter_id, terms__amount=199)).json()
+    await approve(console, letter_id, made["edit_hash"])
+    await console.post("/v1/replays", {"ids": [letter_id], "why": "euros, not cents"})
+    await console.finish_replays()
+
+    shown = (await console.get(f"/v1/dead-letters/{letter_id}")).json()
+
+    assert (shown["body"]["content"]["terms"]["amount"], shown["edit"]) == (1999, "ready")
+    assert shown["replaced_by"]["content"]["terms"]["amount"] == 199
+
+
 async def test_a_cancelled_replay_sends_nothing_more(console: Console) -> None:
     for number in range(3):
         arrive(console, f"A-{number}", offset=number)
@@ -81,3 +95,23 @@ async def test_every_deed_stands_in_a_chain_that_holds_and_reaches_the_topic_in_
     assert [entry.action.action for entry in actions] == ["edit", "approve", "start_replay", "replay", "discard"]
     anchored = [record.key for record in console.log.published if record.topic == "payments.ops"]
     assert anchored == [b"olga", b"ada", b"olga", b"olga", b"olga"]
+
+
+async def test_replays_are_listed_newest_first_for_whoever_may_look(console: Console) -> None:
+    """Who lost the terminal that started one finds it here, and can cancel it."""
+    for number in range(3):
+        arrive(console, f"A-{number}", offset=number)
+        await console.post("/v1/replays", {"ids": [arrive(console, f"A-{number}", offset=number)], "why": f"{number}"})
+        console.clock.advance(1)
+    await console.replayer.run_once()
+    await console.replayer.run_once()  # the first one has ended
+
+    running = (await console.get("/v1/replays", VERA, state="running")).json()
+    page = (await console.get("/v1/replays", VERA, limit=2)).json()
+    rest = (await console.get("/v1/replays", VERA, starting_after=page["data"][-1]["id"])).json()
+
+    assert [each["id"] for each in running["data"]] == ["rp_3", "rp_2"]
+    assert ([each["why"] for each in page["data"]], page["has_more"]) == (["2", "1"], True)
+    assert [(each["id"], each["state"], each["items"]) for each in rest["data"]] == [("rp_1", "finished", {"sent": 1})]
+    assert (await console.get("/v1/replays", None)).status_code == 401
+    assert (await console.get("/v1/replays", VERA, stat="running")).status_code == 422

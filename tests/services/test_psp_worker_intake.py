@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from payonce.domain.events import CommandRejected, TokenIssued
-from payonce.ports import PositionMoved
+from payonce.ports import PositionMoved, StoreUnavailable, TopicPartition
 from services.psp_worker.assembly import Worker
 from tests.fakes.gateway import Trouble
 from tests.fakes.psp_worker import FakeMember, World, partition, records, settled
@@ -75,6 +78,31 @@ def test_a_position_that_somebody_else_moved_ends_the_process() -> None:
         with pytest.raises(PositionMoved):
             await worker.intake.run()
         assert member.commits == []
+
+    with_worker(scenario)
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_a_lost_answer_to_a_commit_is_no_other_writer(is_stored: bool) -> None:
+    """Until PostgreSQL answers again, the ledger may stand at any of the positions that it was told."""
+
+    async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
+        await opened(worker, member, 0)
+        advance = world.ledger.advance
+
+        async def unanswered(offsets: Mapping[TopicPartition, int], **named: Any) -> None:
+            if is_stored:
+                await advance(offsets, **named)
+            raise StoreUnavailable("the connection broke in COMMIT")
+
+        for number in range(3):
+            world.ledger.advance = unanswered if number < 2 else advance  # type: ignore[method-assign]
+            worker.intake.received(records([register(f"A-{number}")], start=number))
+            await settled(lambda number=number: len(world.outcomes()) == number + 1)
+            await asyncio.sleep(1)
+            assert await worker.intake.run_once() == (0 if number < 2 else 1)
+
+        assert member.committed() == world.ledger.offsets == {partition(0): 3}
 
     with_worker(scenario)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 import pytest
 
 from payonce.domain.events import TokenIssued
-from services.psp_worker import intake as intake_module
+from services.psp_worker import assignment
 from services.psp_worker.assembly import Worker
 from tests.fakes.gateway import Trouble
 from tests.fakes.psp_worker import FakeMember, World, partition, records, settled
@@ -15,8 +16,8 @@ from tests.fakes.psp_worker_member import opened, with_worker
 from tests.fakes.registrations import register
 
 
-def test_too_many_open_offsets_pause_their_partition_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake_module, "OPEN_OFFSETS_MAX", 10)
+def test_too_many_unfinished_commands_pause_their_partition_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assignment, "UNFINISHED_MAX", 10)
 
     async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
         await opened(worker, member, 0, 1)
@@ -26,6 +27,28 @@ def test_too_many_open_offsets_pause_their_partition_only(monkeypatch: pytest.Mo
         assert member.paused == {partition(0)}
         await settled(lambda: len(world.outcomes()) == 11)
         assert member.paused == frozenset()
+
+    with_worker(scenario)
+
+
+def test_one_command_that_waits_does_not_keep_the_others_of_its_partition_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is finished behind it is only counted, up to a bound of its own; then it is read on from half of that."""
+    monkeypatch.setattr(assignment, "UNFINISHED_MAX", 10)
+    monkeypatch.setattr(assignment, "OPEN_OFFSETS_MAX", 40)
+
+    async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
+        await opened(worker, member, 0)
+        waiting = register("waiting")
+        world.gateway.troubles_of[f"{waiting.order_id}:register:1"] = deque([Trouble("transient")] * 60)
+        worker.intake.received(records([waiting]))
+        for number in range(39):
+            assert member.paused == frozenset()
+            worker.intake.received(records([register(f"A-{number}")], start=number + 1))
+            await settled(lambda number=number: len(world.outcomes()) == number + 1)
+        assert member.paused == {partition(0)}
+        world.gateway.troubles_of.clear()
+        await settled(lambda: not member.paused)
+        assert len(world.outcomes()) == 40
 
     with_worker(scenario)
 

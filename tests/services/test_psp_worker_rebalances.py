@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from payonce.domain.events import RegistrationFailed
+from payonce.ports import OutgoingRecord
 from services.psp_worker.assembly import Worker
 from tests.fakes.gateway import Trouble
 from tests.fakes.psp_worker import FakeMember, World, partition, records, settled
@@ -122,6 +123,38 @@ def test_a_lost_partition_is_forgotten_without_a_word() -> None:
     with_worker(scenario)
 
 
+@pytest.mark.parametrize("rounds", range(4))
+@pytest.mark.parametrize("amount", [1, 1999], ids=["of the same order", "of another order"])
+def test_a_command_that_is_lost_before_its_first_step_gives_its_lane_and_slot_back(amount: int, rounds: int) -> None:
+    """A command ends and makes room for the next, which is cancelled so many rounds of the loop later."""
+    first, after = register("A"), register("A" if amount == 1 else "B", amount=amount)
+
+    async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
+        await opened(worker, member, 0)
+        report: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        publish = world.log.publish
+
+        async def reported(record: OutgoingRecord) -> None:
+            await publish(record)
+            await report
+
+        world.log.publish = reported  # type: ignore[method-assign]
+        worker.intake.received(records([first, after]))
+        await settled(world.outcomes)
+        report.set_result(None)
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        await asyncio.ensure_future(worker.intake.lost([partition(0)]))
+        await opened(worker, member, 0)
+        worker.intake.received(records([first, after]))
+        await asyncio.sleep(60)
+        await worker.intake.run_once()
+
+        assert member.committed() == {partition(0): 2}
+
+    with_worker(scenario, concurrency=1)
+
+
 def test_a_ledger_behind_the_group_is_followed_back() -> None:
     """The database came back from an older backup: read again from where it stands, as commands seen before."""
 
@@ -174,5 +207,26 @@ def test_stopping_finishes_running_calls_and_takes_nothing_more() -> None:
         assert member.committed() == {partition(0): 3}
         assert member.paused == {partition(0)}
         assert await worker.intake.revoked([partition(0)]) == {partition(0): 3}
+
+    with_worker(scenario)
+
+
+def test_committing_ends_with_its_round_when_the_process_is_asked_to_stop() -> None:
+    """A round that is cut off would leave a transaction behind of which nobody knows where it put the ledger."""
+
+    async def scenario(world: World, worker: Worker, member: FakeMember) -> None:
+        await opened(worker, member, 0)
+        world.ledger.slow_seconds = 1
+        committing = asyncio.ensure_future(worker.intake.run())
+        worker.intake.received(records([register("A")]))
+        await settled(world.outcomes)
+        await asyncio.sleep(0.6)  # its transaction is on the way
+        world.gateway.latency_seconds = 1
+        worker.intake.received(records([register("B")], start=1))
+        await settled(lambda: len(world.gateway.calls) == 2)
+        await worker.intake.drain(8)
+        await committing
+
+        assert member.committed() == world.ledger.offsets == {partition(0): 2}
 
     with_worker(scenario)

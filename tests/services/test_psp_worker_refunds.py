@@ -8,6 +8,7 @@ import pytest
 
 from payonce.domain.commands import RefundPayment
 from payonce.domain.events import RefundAccepted, RefundRejected
+from services.psp_worker.pace import Endpoint, Lane
 from services.psp_worker.refund_outcome import refund_key
 from tests.fakes.clock import simulated
 from tests.fakes.gateway import Trouble
@@ -30,6 +31,30 @@ def test_a_refund_is_made_with_its_names_and_told(amount: int | None, expected: 
     assert made["metadata"] == {"order_id": ORDER, "refund_reference": "back-1"}
     assert world.gateway.calls[-1][1] == refund_key(ORDER, "back-1") == f"{ORDER}:refund:back-1"
     assert world.ledger.refunds[ORDER, "back-1"].state == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("payment", "endpoint"),
+    [(None, "sessions.retrieve"), ("cs_test_1", "sessions.retrieve"), ("pi_cs_test_1", "reads")],
+)
+def test_what_a_refund_reads_is_paced_as_what_the_psp_counts_it_as(payment: str | None, endpoint: str) -> None:
+    """A lane of its own for the same endpoint would let twice its share go there."""
+    world, paced = World(), list[str]()
+
+    async def scenario() -> None:
+        await paid_order(world)
+        worker = world.worker()
+        lane = worker.pacer.lane
+
+        def noted(endpoint: Endpoint, *, spare: bool) -> Lane:
+            paced.append(endpoint)
+            return lane(endpoint, spare=spare)
+
+        worker.pacer.lane = noted  # type: ignore[method-assign]
+        await world.handle(refund(payment=payment), worker=worker)
+
+    simulated(scenario())
+    assert paced == [endpoint, "refunds.create"]
 
 
 def test_the_same_command_again_repeats_its_outcome_without_a_call() -> None:

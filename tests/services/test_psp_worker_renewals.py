@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from payonce.domain.commands import Command, SubscriptionEnd
-from payonce.domain.events import CommandRejected, RefundAccepted, SubscriptionCancelAccepted, TokenIssued
+from payonce.domain.events import CommandRejected, PspSnapshot, RefundAccepted, SubscriptionCancelAccepted, TokenIssued
 from payonce.domain.merge import Facts, merge
 from payonce.domain.order import OrderView, contribution, view
 from payonce.domain.terms import Recurring
@@ -55,13 +55,15 @@ class Reader:
         self._command = command
         self._count = 0
 
-    async def order(self) -> OrderView:
-        """The order as the log tells it after one more refresh."""
+    async def order(self, *psp_ids: str) -> OrderView:
+        """The order as the log tells it after one more refresh, which names these."""
         self._count += 1
-        await self._psp.handle(refresh(refresh_id=f"rfr_{self._count}", issued_at=int(self._psp.clock.now())))
+        now = int(self._psp.clock.now())
+        await self._psp.handle(refresh(refresh_id=f"rfr_{self._count}", psp_ids=psp_ids, issued_at=now))
         facts: Facts = {}
         for offset, message in enumerate([self._command, *self._psp.outcomes()]):
-            facts = merge(facts, contribution(message, position=("t", 0, offset)).facts)  # type: ignore[arg-type]
+            told = replace(message, refresh_offset=offset) if isinstance(message, PspSnapshot) else message
+            facts = merge(facts, contribution(told, position=("t", 0, offset)).facts)  # type: ignore[arg-type]
         return view(facts)
 
 
@@ -90,6 +92,27 @@ async def test_what_is_read_alone_brings_a_subscription_through_its_life() -> No
         await psp.handle(cancel_subscription(subscription=subscription, issued_at=int(psp.clock.now())))
         ended = await reader.order()
         assert (ended.status, ended.subscriptions, ended.flags) == ("ended", (), ())
+
+
+async def test_a_dispute_of_a_renewal_in_between_is_read_by_its_id() -> None:
+    """From the session only the first and the latest invoice are reached: so the reconciler names an order's disputes.
+
+    It is appealed and lost again, which no event can tell apart from what was before.
+    """
+    async with psp_on_simulator() as psp:
+        command, subscription = await subscribed(psp)
+        reader = Reader(psp, command)
+        renewal = await next_period(psp, subscription)
+        await next_period(psp, subscription)
+        invoices = await asyncio.to_thread(lambda: psp.control.invoices(subscription=subscription))
+        [payer] = [each["payment_intent"] for each in invoices if each["id"] == renewal]
+        dispute = await asyncio.to_thread(lambda: psp.control.open_dispute(payment_intent=payer)["id"])
+        assert (await reader.order()).disputes == ()
+
+        for status in ("lost", "appeal_needs_response", "appeal_under_review", "lost"):
+            await asyncio.to_thread(psp.control.move_dispute, dispute, status)
+            [seen] = (await reader.order(dispute)).disputes
+            assert seen.status == status
 
 
 async def test_a_trial_is_read_as_active_with_nothing_paid() -> None:

@@ -11,12 +11,14 @@ import itertools
 import pytest
 
 from payonce.domain.commands import RegisterPayment
-from payonce.domain.events import RegistrationFailed, RegistrationStuck, TokenIssued
+from payonce.domain.events import RefundAccepted, RefundRejected, RegistrationFailed, RegistrationStuck, TokenIssued
 from payonce.ports import Record
-from services.ops_console.planning import Send, Skip
+from services.ops_console.letters import letter_of
+from services.ops_console.planning import Send, Skip, replayed
 from services.psp_worker.assembly import Worker
+from tests.fakes.letter_edits import draft, edited, sent
 from tests.fakes.log import as_read
-from tests.fakes.orders import refresh
+from tests.fakes.orders import refresh, refund
 from tests.fakes.psp_on_simulator import PspOnSimulator
 from tests.fakes.registrations import register
 from tests.fakes.replay_runs import CREATE, HOUR, LIFE, kinds, on_simulator, order
@@ -48,19 +50,65 @@ async def stuck(psp: PspOnSimulator, command: RegisterPayment, kind: str) -> Non
     assert kinds(psp, command) == [RegistrationStuck]
 
 
-def test_a_refused_order_replayed_at_once_and_twice_repeats_its_failure_without_a_call() -> None:
+def test_a_refused_order_replayed_at_once_is_refused_again_while_its_cause_lasts() -> None:
     async def scenario(psp: PspOnSimulator) -> None:
         command = order(psp, customer_email="nobody")
         await psp.handle(command)
-        calls = len(psp.calls)
 
+        replay = sent_again(psp, "new_attempt")
         for _ in range(2):
-            await psp.handle(sent_again(psp, "as_is"))
+            await psp.handle(replay)
 
-        assert len(psp.calls) == calls
+        first, *again = [letter_of(each) for each in psp.letters()]
         assert kinds(psp, command) == [RegistrationFailed] * 3
-        assert len(psp.letters()) == 1, "ops are not asked again about what they have replayed"
+        assert {(each.letter_id, each.attempts) for each in again} == {(first.letter_id, 2)}
         assert await psp.count("sessions_per_order", command) == 0
+
+    on_simulator(scenario)
+
+
+@pytest.mark.parametrize("hours", [0, 20])
+def test_an_order_that_our_key_was_refused_for_is_registered_by_a_replay(hours: float) -> None:
+    """What the runbook says of the first two orders that meet a key without rights."""
+
+    async def scenario(psp: PspOnSimulator) -> None:
+        command = order(psp)
+        await psp.trouble("unauthorized_401", operation=CREATE, times=1)
+        await psp.handle(command)
+        assert kinds(psp, command) == [RegistrationFailed]
+        await psp.clock.sleep(hours * HOUR)
+
+        replay = sent_again(psp, "new_attempt")
+        for _ in range(2):
+            await psp.handle(replay)
+
+        assert kinds(psp, command)[1:] == [TokenIssued] * 2
+        assert await psp.count("sessions_per_order", command) == 1
+        assert isinstance(psp.replay_of(psp.letters()[0]), Skip), "the new attempt may be paid"
+
+    on_simulator(scenario)
+
+
+def test_a_refused_refund_is_made_once_however_often_its_edit_is_replayed() -> None:
+    async def scenario(psp: PspOnSimulator) -> None:
+        command = order(psp)
+        await psp.handle(command)
+        await psp.pay(command)
+        await psp.trouble("unauthorized_401", operation="refunds.create", times=1)
+        await psp.handle(refund(amount=500))
+        row = letter_of(psp.letters()[-1])
+        kept = edited(row, draft(row, amount=400))
+        renamed = edited(row, draft(row, amount=400, refund_reference="back-2"))
+
+        assert isinstance(psp.plan_of(row), Skip), "the ledger would only repeat its rejection"
+        assert isinstance(psp.plan_of(kept), Skip), "the reference is decided for ever"
+        for _ in range(3):
+            sending = sent(psp.plan_of(renamed))
+            renamed = replayed(renamed, sending)
+            await psp.handle(as_read(sending.record))
+
+        assert [type(each) for each in psp.outcomes()][-4:] == [RefundRejected] + [RefundAccepted] * 3
+        assert await psp.count("refunds_per_reference", command) == 1
 
     on_simulator(scenario)
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payonce.domain.commands import CancelPayment, RegisterPayment
-from payonce.domain.events import AttemptCancelled
+from payonce.domain.events import AttemptCancelled, RegistrationFailed, TokenIssued
 from services.psp_worker.request import registration_request
-from tests.fakes.clock import simulated
+from tests.fakes.clock import START, simulated
 from tests.fakes.gateway import Trouble
 from tests.fakes.happenings import (
     FIRST,
@@ -47,6 +47,26 @@ def test_a_crash_at_any_step_of_settling_is_harmless(
         assert len(set(map(repr, answers))) == 1
         assert world.row(FIRST).state == STATES[what]
         assert_one_page_at_most(world)
+
+
+@pytest.mark.parametrize("minutes_ahead", [36, 90])
+def test_a_new_attempt_is_dated_and_judged_by_when_its_predecessor_was_settled(minutes_ahead: int) -> None:
+    """It says when its try leaves; what became too late meanwhile is no refusal of the PSP's."""
+    world, second = World(), register(attempt=2, life_seconds=minutes_ahead * 60)
+    world.gateway.troubles_in["expire"].extend([Trouble("transient")] * 14)
+
+    async def scenario() -> None:
+        await world.handle(FIRST)
+        await world.handle(second)
+
+    simulated(scenario())
+    closed_at = max(at for at, operation in world.gateway.asked if operation == "expire")
+    assert closed_at > 60
+    assert world.row(second).last_try_at >= START + closed_at
+    assert [key for _, key in world.gateway.calls].count(f"{second.order_id}:register:2") == (minutes_ahead == 90)
+    said = world.outcomes()[-1]
+    assert isinstance(said, TokenIssued if minutes_ahead == 90 else RegistrationFailed)
+    assert world.dead_letters() == []
 
 
 @pytest.mark.parametrize("command", [SECOND, cancel()])

@@ -9,7 +9,7 @@ import pytest
 
 from payonce.domain.events import CommandRejected, RegistrationFailed, TokenIssued
 from services.psp_worker.request import registration_request
-from tests.fakes.clock import START, simulated
+from tests.fakes.clock import simulated
 from tests.fakes.gateway import Trouble
 from tests.fakes.psp_worker import World, settled
 from tests.fakes.registrations import register
@@ -136,11 +136,12 @@ def test_an_unknown_attempt_lets_no_other_pass_before_it_is_settled() -> None:
 @pytest.mark.parametrize("is_known_there", [False, True])
 def test_a_command_older_than_a_key_lives_is_asked_about_not_called(is_known_there: bool) -> None:
     """It may be the replay of something long forgotten by ledger and PSP: a call could make a second page."""
-    world, command = World(), register(issued_at=int(START) - 24 * HOUR, life_seconds=24 * HOUR - 300)
+    world, command = World(), register(life_seconds=24 * HOUR - 300)
 
     async def scenario() -> None:
         if is_known_there:
             world.gateway.bear(registration_request(command))
+        await asyncio.sleep(24 * HOUR)
         await world.handle(command)
 
     simulated(scenario())

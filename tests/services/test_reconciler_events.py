@@ -16,10 +16,11 @@ from payonce.codec import decode
 from payonce.domain import contributions
 from payonce.domain.events import PspEvent
 from payonce.domain.psp_webhooks import WANTED_TYPES
-from payonce.ports import GatewayFailure, PublishFailed, StoreUnavailable
+from payonce.ports import GatewayFailure, Mark, PublishFailed, StoreUnavailable
 from sandbox.stripe_simulator.config import ENABLED_EVENTS
 from services.reconciler.missed_events import EVENTS_TASK, TYPE_GROUPS, MissedEvents
 from services.reconciler.rules import HORIZON_SECONDS, OVERLAP_SECONDS, windows
+from services.status_processor.reading import Unfoldable, read
 from tests.fakes.clock import START, LoopClock, simulated
 from tests.fakes.log import as_read
 from tests.fakes.reconciler import FakePsp, FakeReconcilerStore, ReconcilerTables, SteppedLog, psp_event
@@ -61,7 +62,7 @@ def test_a_missed_event_is_published_as_if_it_had_been_pushed() -> None:
     assert (headers["ce_id"], headers["stripe-event-type"]) == (b"evt_1", b"payment_intent.succeeded")
     message = decode(as_read(record))
     assert isinstance(message, PspEvent)
-    assert world.tables.watermarks == {EVENTS_TASK: NOW - GRACE}
+    assert world.tables.watermarks == {EVENTS_TASK: Mark(NOW - GRACE)}
 
 
 def test_what_is_folded_or_waiting_is_left_out() -> None:
@@ -123,7 +124,7 @@ def test_whatever_step_the_process_ends_at_the_watermark_passes_no_unpublished_e
         world = World(psp=FakePsp(page_size=2))
         events = [psp_event(f"evt_{n}", NOW - GRACE - 3_000 + n * 300) for n in range(9)]
         world.psp.has(*events)
-        world.tables.watermarks[EVENTS_TASK] = NOW - 3_000
+        world.tables.watermarks[EVENTS_TASK] = Mark(NOW - 3_000)
         steps = iter(range(1, 1_000))
 
         def step(name: str, steps: object = steps, crash_at: int = crash_at) -> None:
@@ -135,12 +136,12 @@ def test_whatever_step_the_process_ends_at_the_watermark_passes_no_unpublished_e
         published = set(world.published())
         later = [event for event in events if event["created"] >= NOW - 3_000]  # the others are in the overlap only
         unpublished = [event["created"] for event in later if event["id"] not in published]
-        assert world.tables.watermarks[EVENTS_TASK] <= min(unpublished, default=NOW)
+        assert world.tables.watermarks[EVENTS_TASK] <= Mark(min(unpublished, default=NOW))
 
         simulated(world.process().since_watermark())
 
         assert set(world.published()) == {event["id"] for event in events}
-        assert world.tables.watermarks[EVENTS_TASK] == NOW - GRACE
+        assert world.tables.watermarks[EVENTS_TASK] == Mark(NOW - GRACE)
 
 
 @given(done=st.none() | st.integers(NOW - 2 * HORIZON_SECONDS, NOW + 10_000))
@@ -158,7 +159,7 @@ def test_windows_join_without_a_gap_from_the_overlap_to_the_target(done: int | N
 def test_a_long_absence_is_made_up_for_window_by_window() -> None:
     """A process that ends in between has kept what it did: the next one goes on from there."""
     world = World()
-    world.tables.watermarks[EVENTS_TASK] = NOW - 86_400
+    world.tables.watermarks[EVENTS_TASK] = Mark(NOW - 86_400)
     reached = []
 
     def step(name: str) -> None:
@@ -188,7 +189,7 @@ def test_without_the_lock_nothing_is_published() -> None:
 
 def test_events_that_could_not_be_delivered_are_found_whatever_the_watermark_says() -> None:
     world = World()
-    world.tables.watermarks[EVENTS_TASK] = NOW
+    world.tables.watermarks[EVENTS_TASK] = Mark(NOW)
     world.psp.has(psp_event("evt_old", NOW - 20 * 86_400), undelivered=True)
     world.psp.has(psp_event("evt_delivered", NOW - 20 * 86_400))
 
@@ -238,3 +239,37 @@ def test_every_wanted_type_is_asked_for_within_the_psp_s_limit_and_is_one_that_t
     known = tuple(prefix for prefix, _ in contributions._KINDS)
     assert [kind for kind in WANTED_TYPES if not kind.startswith(known)] == []
     assert set(WANTED_TYPES) >= ENABLED_EVENTS
+
+
+#: What Stripe's JSON makes of 150,000 Chinese characters, the most evidence that it takes.
+EVIDENCE = {"uncategorized_text": "\\u8a3c" * 150_000}
+
+
+def test_an_event_too_large_for_the_log_is_published_without_the_evidence_and_holds_nothing_up() -> None:
+    """The door has refused it, so the PSP keeps it for us; taken for an outage it would hold the watermark for ever."""
+    world = World()
+    large = psp_event("evt_large", NOW - 100, "charge.dispute.updated", evidence=EVIDENCE, amount=5)
+    large["data"]["previous_attributes"] = {"evidence": EVIDENCE}
+    world.psp.has(large, psp_event("evt_next", NOW - 90))
+
+    simulated(world.process().since_watermark())
+
+    assert sorted(world.published()) == ["evt_large", "evt_next"]
+    told = decode(as_read(next(record for record in world.log.records if b"evt_large" in (record.value or b""))))
+    assert isinstance(told, PspEvent)
+    assert told.object == {"id": "pi_evt_large", "object": "payment_intent", "amount": 5}
+    assert world.tables.watermarks == {EVENTS_TASK: Mark(NOW - GRACE)}
+
+
+def test_an_event_too_large_even_without_evidence_becomes_a_dead_letter_of_the_fold() -> None:
+    world = World()
+    world.psp.has(psp_event("evt_huge", NOW - 100, description="x" * 2_000_000), psp_event("evt_next", NOW - 90))
+
+    simulated(world.process().since_watermark())
+
+    records = {record.header("ce_id"): record for record in map(as_read, world.log.records)}
+    assert records.keys() == {"evt_huge", "evt_next"}
+    reading = read(records["evt_huge"], group="status_processor", livemode=False)
+    assert isinstance(reading, Unfoldable)
+    assert reading.reason == "not_json"
+    assert world.tables.watermarks == {EVENTS_TASK: Mark(NOW - GRACE)}

@@ -19,7 +19,13 @@ from tests.fakes.reconciler import FakePsp, FakeReconcilerStore, OrderState, Rec
 
 NOW = int(START)
 ORDER = "ord_" + "a" * 26
-POLICY = Policy(calls_per_second=2, interval_seconds=60, grace_seconds=60, api_version="2026-10-28.endive")
+POLICY = Policy(
+    calls_per_second=2,
+    refreshes_per_second=1,
+    interval_seconds=60,
+    grace_seconds=60,
+    api_version="2026-10-28.endive",
+)
 
 
 @dataclass
@@ -49,7 +55,7 @@ def test_one_round_does_everything() -> None:
 
     assert [record.topic for record in world.log.records] == ["payments.commands", "payments.webhooks"]
     assert world.tables.foreign == {"pi_x"}
-    assert set(world.tables.watermarks) == {"events", "orders", "waiting"}
+    assert set(world.tables.watermarks) == {"events", "orders", "slow_orders", "waiting", "waiting_payments"}
 
 
 def test_a_second_process_stands_by_and_takes_over_when_the_first_is_gone() -> None:

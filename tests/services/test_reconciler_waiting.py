@@ -10,7 +10,7 @@ import pytest
 
 from payonce.codec import decode
 from payonce.domain.commands import RefreshPayment
-from payonce.ports import GatewayFailure
+from payonce.ports import GatewayFailure, Mark
 from services.reconciler.ownership import FOREIGN, UNKNOWN, Owner, owner_of
 from services.reconciler.waiting_events import WAITING_TASK, WaitingEvents
 from tests.fakes.clock import START, LoopClock, simulated
@@ -145,7 +145,7 @@ def test_a_foreign_event_is_remembered_with_all_its_ids_and_nothing_is_published
 
 def test_an_unknown_event_is_asked_about_again_ever_later() -> None:
     world = World()
-    world.tables.waiting["evt_1"] = (("pi_1",), NOW)
+    world.tables.waiting["evt_1"] = (("pi_1", "re_1"), NOW)
     asked_at = []
 
     async def rounds() -> None:
@@ -163,7 +163,7 @@ def test_an_unknown_event_is_asked_about_again_ever_later() -> None:
 def test_several_events_of_one_payment_cost_one_look() -> None:
     world = World(FakePsp(objects={"pi_1": thing("payment_intent", **OURS)}))
     for number in range(3):
-        world.tables.waiting[f"evt_{number}"] = (("pi_1",), NOW - 61 - number)
+        world.tables.waiting[f"evt_{number}"] = (("pi_1", "re_1"), NOW - 61 - number)
 
     simulated(world.process().run_once())
 
@@ -172,10 +172,10 @@ def test_several_events_of_one_payment_cost_one_look() -> None:
 
 
 def test_an_outage_in_the_middle_keeps_what_was_found_and_goes_on_there() -> None:
-    """The watermark parts no events that are due in the same second."""
+    """Even within one second: what was looked up is not looked up again."""
     world = World(FakePsp(objects={f"pi_{n}": thing("payment_intent", **OURS) for n in range(4)}))
     for number, age in enumerate((90, 80, 80, 70)):
-        world.tables.waiting[f"evt_{number}"] = ((f"pi_{number}",), NOW - age)
+        world.tables.waiting[f"evt_{number}"] = ((f"pi_{number}", f"re_{number}"), NOW - age)
 
     def away(name: str) -> None:
         if name == "pi_2":
@@ -186,26 +186,58 @@ def test_an_outage_in_the_middle_keeps_what_was_found_and_goes_on_there() -> Non
         world.psp.step = away
         with pytest.raises(GatewayFailure):
             await process.run_once()
-        assert world.tables.watermarks[WAITING_TASK] == NOW - 90 + 60
+        assert world.tables.watermarks[WAITING_TASK] == Mark.at(NOW - 80 + 60, "evt_1")
         world.psp.step = lambda _name: None
         await process.run_once()
 
     simulated(rounds())
 
-    assert {command.psp_ids for command in world.asked()} == {(f"pi_{n}",) for n in range(4)}
-    assert world.psp.calls.count("pi_0") == 1
+    assert {command.psp_ids for command in world.asked()} == {(f"pi_{n}", f"re_{n}") for n in range(4)}
+    assert sorted(world.psp.calls) == ["pi_0", "pi_1", "pi_2", "pi_3"]
 
 
-def test_a_round_looks_up_no_more_than_its_limit() -> None:
+@pytest.mark.parametrize("apart", [0, 1])
+def test_a_round_looks_up_no_more_than_its_limit(apart: int) -> None:
+    """Not even of what waits since the same second: the fold parks whole batches under one time."""
     world = World()
     for number in range(10):
-        world.tables.waiting[f"evt_{number}"] = ((f"pi_{number}",), NOW - 100 + number)
+        world.tables.waiting[f"evt_{number}"] = ((f"pi_{number}", f"re_{number}"), NOW - 100 + number * apart)
 
     async def rounds() -> list[int]:
         process, counts = world.process(limit=4), []
-        for _ in range(3):
+        for _ in range(4):
             await process.run_once()
             counts.append(len(world.psp.calls))
         return counts
 
-    assert simulated(rounds()) == [4, 8, 10]
+    assert simulated(rounds()) == [4, 8, 10, 10]
+
+
+def test_another_app_s_payments_do_not_keep_our_refunds_and_disputes_waiting() -> None:
+    """They get what the others leave of a round, and after an hour they are passed over."""
+    world = World()
+    for number in range(500):
+        world.tables.waiting[f"evt_a{number}"] = ((f"ch_{number}", f"pi_{number}"), NOW - 14_000 - number)
+        world.tables.waiting[f"evt_b{number}"] = ((f"ch_b{number}", f"pi_b{number}"), NOW - 600 - number % 7)
+    for number in range(3):
+        world.tables.waiting[f"evt_z{number}"] = ((f"pi_z{number}", f"re_z{number}"), NOW - 61)
+
+    async def rounds() -> None:
+        process = world.process(limit=5)
+        await process.run_once()
+        assert [call for call in world.psp.calls if call.startswith("pi_")] == ["pi_z0", "pi_z1", "pi_z2"] + [
+            f"pi_b{n}" for n in (104, 111)
+        ]
+
+    simulated(rounds())
+
+
+def test_a_payment_and_its_charge_cost_one_look() -> None:
+    world = World(FakePsp(objects={"pi_1": thing("payment_intent")}))
+    world.tables.waiting["evt_intent"] = (("ch_1", "pi_1"), NOW - 61)
+    world.tables.waiting["evt_charge"] = (("ch_1", "pi_1"), NOW - 62)
+
+    simulated(world.process().run_once())
+
+    assert world.psp.calls.count("pi_1") == 1
+    assert world.tables.foreign == {"ch_1", "pi_1"}

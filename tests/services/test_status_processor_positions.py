@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 
 from payonce.ports import PositionMoved, StoreUnavailable, TopicPartition
 from tests.services.status_processor_bench import FoldOnFakes
-from tests.services.status_processor_records import TOKENS, Life
+from tests.services.status_processor_records import NOW, TOKENS, Life
+
+NOW_MS = NOW * 1000
 
 
 async def test_a_second_writer_of_the_partition_ends_the_process() -> None:
@@ -73,7 +76,7 @@ async def test_a_restored_database_is_behind_kafka_at_the_assignment() -> None:
     [place] = bench.store.tables.positions
     never_folded = TopicPartition(TOKENS, 3)
 
-    behind = await bench.fold.assigned({place: 7, never_folded: 5, TopicPartition(TOKENS, 4): None})
+    behind = await bench.fold.assigned({place: 7, never_folded: 5, TopicPartition(TOKENS, 4): None}, {})
 
     assert behind == {place: 1, never_folded: 0}
 
@@ -87,7 +90,7 @@ async def test_positions_that_could_not_be_read_at_the_assignment_are_compared_l
 
     bench.store.fault = database_goes
     with pytest.raises(StoreUnavailable):
-        await bench.fold.assigned({record.topic_partition: 7})
+        await bench.fold.assigned({record.topic_partition: 7}, {})
     bench.store.fault = lambda _: None
 
     with pytest.raises(PositionMoved):
@@ -98,7 +101,7 @@ async def test_a_database_restored_while_nothing_arrives_is_noticed_by_the_sweep
     bench, life = FoldOnFakes(), Life(1)
     [record] = bench.log.append([life.register()])
     place = record.topic_partition
-    await bench.fold.assigned({place: None})
+    await bench.fold.assigned({place: None}, {})
     await bench.fold.run_once([record])
     await bench.fold.sweep()
     bench.store.tables.positions.clear()
@@ -111,9 +114,44 @@ async def test_partitions_that_were_taken_away_are_not_compared() -> None:
     bench, life = FoldOnFakes(), Life(1)
     [record] = bench.log.append([life.register()])
     place = record.topic_partition
-    await bench.fold.assigned({place: None})
+    await bench.fold.assigned({place: None}, {})
     await bench.fold.run_once([record])
     bench.fold.revoked()
     bench.store.tables.positions[place] = 9  # its next owner
 
     await bench.fold.sweep()
+
+
+async def test_what_lost_rows_have_announced_is_told_again_after_a_restore() -> None:
+    """A dispute was announced and then lost with the rows; read again with its end, it leaves the row as it was."""
+    bench, life = FoldOnFakes(), Life(1)
+    await bench.run(life.register(), life.token(), life.paid(), life.succeeded())
+    backup = deepcopy(bench.store.tables)
+    opened, won = bench.log.append([life.dispute(), life.dispute(status="won")])
+    await bench.fold.run_once([opened])
+    lost = bench.announced()[-1]
+
+    bench.store.tables, bench.store.clock_ms = backup, lambda: NOW_MS + 60_000
+    bench.restart()
+    await bench.fold.assigned({opened.topic_partition: None}, {opened.topic_partition: won.offset + 1})
+    await bench.fold.run_once([opened, won])
+
+    last = bench.announced()[-1]
+    assert (lost.payment_order_status, last.payment_order_status) == ("disputed", "paid")
+    assert last.version > lost.version
+
+
+async def test_what_comes_after_the_assignment_or_is_in_the_rows_is_not_told_again() -> None:
+    bench, life = FoldOnFakes(), Life(1)
+    [known, backlog, later] = bench.log.append([life.register(), life.register(), life.register()])
+    await bench.fold.run_once([known])
+    bench.restart()
+    await bench.fold.assigned({known.topic_partition: None}, {known.topic_partition: backlog.offset + 1})
+    before = len(bench.announced())
+
+    told = []
+    for record in (known, backlog, later):
+        await bench.fold.run_once([record])
+        told.append(len(bench.announced()) - before)
+
+    assert told == [0, 1, 1]

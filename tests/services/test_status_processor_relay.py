@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+import orjson
 import pytest
 
-from payonce.codec import decode_body, encode_body
+from payonce.catalog import schema_files, topics
+from payonce.codec import decode_body, encode_body, outgoing
 from payonce.domain.events import OrderStatusChanged
 from payonce.ports import OutgoingRecord, PublishFailed, StoreUnavailable
+from payonce.record_size import size_of
 from services.status_processor.relay import Relay
 from tests.fakes.clock import LoopClock, simulated
 from tests.fakes.outbox import FakeOutbox, OutboxTable
@@ -184,3 +188,17 @@ def test_a_wake_up_does_not_wait_for_the_poll() -> None:
         return took
 
     assert simulated(scenario()) < 0.01
+
+
+def test_the_largest_status_there_can_be_fits_its_topic() -> None:
+    """It tells sums, not lists: an order with hundreds of refunds and invoices is no larger, and names are bounded."""
+    terms = orjson.loads(schema_files()["RegisterPayment", 1].read_bytes())["properties"]["terms"]["properties"]
+    client_id, reference = ("\U0001f4b3" * terms[name]["maxLength"] for name in ("client_id", "reference"))
+    flags = tuple("x" * 100 for _ in range(100))
+    message = decode_body("OrderStatusChanged", body(1))
+    assert isinstance(message, OrderStatusChanged)
+
+    largest = replace(message, client_id=client_id, reference=reference, flags=flags, failure_reason="x" * 4_000)
+
+    record = outgoing(largest, at=0, source="status_processor")
+    assert size_of(record) < topics()["payments.status"].max_message_bytes / 10

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from payonce.ports import PublishFailed
+from payonce.ports import OutgoingRecord, PublishFailed, Reference
 from services.status_processor.fold import WAITING_LIMIT_SECONDS
 from tests.services.status_processor_bench import FoldOnFakes
-from tests.services.status_processor_records import Life
+from tests.services.status_processor_records import Life, webhook
 
 BEFORE_MS = 1_800_000_000_000
 
@@ -87,3 +87,34 @@ async def test_the_event_stays_until_its_dead_letter_is_durable() -> None:
     await bench.fold.sweep()
     assert len(bench.letters.published) == 1
     assert bench.store.tables.parked == {}
+
+
+async def test_a_payment_that_no_invoice_named_in_a_day_is_another_app_s_and_no_person_s_time() -> None:
+    """On an account with another app there is one such pair of events for each of its payments."""
+    bench = FoldOnFakes()
+    await bench.run(lone_charge(1), lone_charge(2), Life(3).refund(250))
+    after(bench, WAITING_LIMIT_SECONDS + 1)
+
+    result = await bench.fold.sweep()
+
+    assert (result.foreign, bench.store.tables.parked) == (2, {})
+    assert result.dead == {("payments.webhooks", "unresolved"): 1}
+
+
+async def test_a_payment_whose_invoice_names_it_within_the_day_reaches_its_order() -> None:
+    bench, life = FoldOnFakes(), Life(1)
+    await bench.run(lone_charge(1))
+    await bench.run(life.register(), life.token())
+    after(bench, WAITING_LIMIT_SECONDS - 1)
+    bench.store.tables.references["pi_sub_1"] = Reference(life.order_id, None)
+
+    result = await bench.fold.sweep()
+
+    assert (result.released, result.foreign) == (1, 0)
+    assert bench.store.tables.orders[life.order_id][0]["links"] == {"ch_sub_1": "pi_sub_1"}
+
+
+def lone_charge(number: int) -> OutgoingRecord:
+    """A charge of a payment without our metadata: a subscription's, or another app's."""
+    charge = {"id": f"ch_sub_{number}", "object": "charge", "metadata": {}, "payment_intent": f"pi_sub_{number}"}
+    return webhook(f"evt_lone_{number}", "charge.succeeded", charge, key=f"ch_sub_{number}")

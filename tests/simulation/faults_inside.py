@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 
 from payonce.ports import OutgoingRecord, Record
+from tests.simulation.database import Rows
 from tests.simulation.groups import SESSION_SECONDS
 from tests.simulation.stage import Play, Stage
 from tests.simulation.versions import examples_of_every_version, watch_novelties
@@ -111,9 +112,14 @@ async def restart_database(stage: Stage, rng: random.Random) -> None:
 
 async def restore_database(stage: Stage, rng: random.Random) -> None:
     """Put a backup in the place of the database: of a moment ago, or of yesterday."""
-    database = stage.world.database
-    backup = database.backup()
+    backup = stage.world.database.backup()
     await asyncio.sleep(rng.choice((0.3, 3.0, 30.0, 600.0, 90_000.0)) * rng.uniform(0.3, 1.5))
+    await put_back(backup, stage, rng)
+
+
+async def put_back(backup: tuple[Rows, dict[str, int]], stage: Stage, rng: random.Random) -> None:
+    """Put this backup in the place of the database."""
+    database = stage.world.database
     database.restore(backup)
     stage.world.was_restored = True
     await asyncio.sleep(rng.choice((0.0, 0.5, 20.0)) * rng.uniform(0.5, 1.5))

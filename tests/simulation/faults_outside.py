@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from tests.simulation.faults_inside import garbage
+from tests.simulation.faults_inside import garbage, put_back
 from tests.simulation.operators import Operators
 from tests.simulation.stage import Play, Stage
 
@@ -77,7 +77,11 @@ async def operators(stage: Stage, rng: random.Random) -> None:
     if rng.random() < 0.4:
         await saved_failures(stage, rng)
     await asyncio.sleep(rng.choice((1.0, 400.0, 110_000.0)) * rng.uniform(0.5, 1.5))
+    backup = world.database.backup()
     await Operators(world, rng).clear_up()
+    if rng.random() < 0.3:  # the database forgets what they did, and they do it again
+        await put_back(backup, stage, rng)
+        await Operators(world, rng).clear_up()
     if rng.random() < 0.5:
         for name in world.named("ops"):
             world.retire(name)

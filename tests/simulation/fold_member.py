@@ -87,13 +87,15 @@ class FoldMember:
 
     async def assign(self, partitions: Sequence[TopicPartition], generation: int) -> None:
         async with self._callback:
-            committed = await self._network.call(
-                self.owner, lambda: {p: self._group.committed.get(p) for p in partitions}
+            group = self._group
+            committed, ends = await self._network.call(
+                self.owner,
+                lambda: ({p: group.committed.get(p) for p in partitions}, {p: group.log.end(p) for p in partitions}),
             )
             self.generation = generation
             behind = {}
             try:
-                behind = dict(await self._fold.assigned(committed))
+                behind = dict(await self._fold.assigned(committed, ends))
             except StoreUnavailable:
                 pass
             except Exception as error:  # noqa: BLE001  (Faust's crash: the process ends)

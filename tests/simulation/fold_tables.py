@@ -28,7 +28,7 @@ from tests.simulation.scheduler import Incarnation
 T = TypeVar("T")
 
 ORDERS, REFERENCES, PARKED, TIMELINE = "payment_order", "psp_reference", "unresolved_event", "payment_event"
-UPDATED_AT = "payment_order.updated_at"
+UPDATED_AT, STATUS_SINCE = "payment_order.updated_at", "payment_order.status_since"
 PARKED_SINCE, FOREIGN = "unresolved_event.waiting_since", "foreign_reference"
 MOVEMENTS, INVOICES = "payment_movement", "payment_invoice"
 FOLD_POSITIONS, OUTBOX = "fold_position", "outbox"
@@ -140,6 +140,9 @@ class SimulatedFoldTransaction:
             facts = orjson.dumps(change.facts, option=orjson.OPT_SORT_KEYS)
             if UNSTORABLE in facts:
                 raise StoreRejected("22P05: unsupported Unicode escape sequence")
+            before = self._database.get(transaction, ORDERS, change.order_id)
+            if before is None or before[1]["payment_order_status"] != change.columns["payment_order_status"]:
+                transaction.writes[STATUS_SINCE, change.order_id] = self._database.clock_ms()
             transaction.writes[ORDERS, change.order_id] = (facts, dict(change.columns), change.version)
             transaction.writes[UPDATED_AT, change.order_id] = self._database.clock_ms()
 

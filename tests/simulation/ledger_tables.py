@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -131,13 +131,13 @@ class SimulatedLedger:
         return found
 
     async def advance(
-        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, int | None]
+        self, offsets: Mapping[TopicPartition, int], *, expected: Mapping[TopicPartition, Collection[int | None]]
     ) -> None:
         def move(transaction: Transaction) -> Statement[None]:
             for place in sorted(offsets):
                 yield (LEDGER_POSITIONS, place)
                 stored = self._database.get(transaction, LEDGER_POSITIONS, place)
-                if stored not in (expected[place], offsets[place]):
+                if stored not in (*expected[place], offsets[place]):
                     raise PositionMoved(f"{place}: {stored}, not {expected[place]}")
                 transaction.writes[LEDGER_POSITIONS, place] = offsets[place]
 

@@ -10,12 +10,19 @@ import random
 import zlib
 from collections.abc import Callable, Iterator
 
+from payonce.audit import TOPIC as AUDIT
+from payonce.audit import entry_of
+from payonce.catalog import topics
 from payonce.ports import OutgoingRecord, PublishFailed, Record, TopicPartition
+from payonce.ports.ops import AnchoredPage
+from payonce.record_size import require_fit
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Incarnation
 from tests.simulation.versions import as_an_older_version
 
 PARTITIONS = 3
+#: Few, so that a restore takes several.
+_AUDIT_PAGE = 3
 _DELIVERY_SECONDS = 60.0
 _RETRY_SECONDS = 0.25
 
@@ -32,7 +39,7 @@ class Log:
 
     def append(self, record: OutgoingRecord) -> Record:
         """Write a record at the end of its key's partition."""
-        number = zlib.crc32(record.key or b"") % PARTITIONS
+        number = zlib.crc32(record.key or b"") % min(PARTITIONS, topics()[record.topic].partitions)
         place = TopicPartition(record.topic, number)
         records = self.partitions.setdefault(place, [])
         at_ms = int((self._epoch + self._network.loop.time()) * 1000)
@@ -55,6 +62,27 @@ class Log:
         for place in sorted(self.partitions):
             if place.topic == name:
                 yield from self.partitions[place]
+
+
+class SimulatedAuditTopic:
+    """Implements ports.ops.AuditTopic for one incarnation, in small pages."""
+
+    def __init__(self, log: Log, network: Network, owner: Incarnation) -> None:
+        self._log = log
+        self._network = network
+        self._owner = owner
+
+    async def since(self, offset: int) -> AnchoredPage:
+        return await self._network.call(self._owner, lambda: self._page(offset))
+
+    def _page(self, offset: int) -> AnchoredPage:
+        if not self._log.is_up:
+            raise PublishFailed("no broker answers")
+        place = TopicPartition(AUDIT, 0)
+        end = self._log.end(place)
+        first = offset if offset <= end else 0
+        records = self._log.read(place, first, _AUDIT_PAGE)
+        return AnchoredPage(tuple(entry_of(each.value or b"") for each in records), first + len(records), end)
 
 
 class Unreliable:
@@ -88,6 +116,7 @@ class SimulatedProducer:
     async def publish(self, record: OutgoingRecord) -> None:
         if self._owner.name in self._trouble.older:
             record = as_an_older_version(record)
+        require_fit(record)
         loop, rng = self._network.loop, self._rng
         began = loop.time()
         fate = rng.random()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from payonce.ports import OutgoingRecord, Record
+from payonce.ports import Mark, OutgoingRecord, Record
 from services.reconciler.missed_events import EVENTS_TASK
-from services.reconciler.rules import WATCHED
+from services.reconciler.rules import lost_rules
 from tests.simulation.fold_tables import ORDERS
 from tests.simulation.process import GRACE_SECONDS
 from tests.simulation.psp_account import Happening
@@ -24,6 +24,7 @@ _ROUND_SECONDS = 45.0
 #: After that it never comes, and the run shall end with saying so.
 _PATIENCE_SECONDS = 3600.0
 _LAG_SECONDS = GRACE_SECONDS + 60
+[_CREATED] = (rule for rule in lost_rules({}) if rule.reason == "created")
 _ANSWERS = frozenset({"payonce.TokenIssued.v1", "payonce.RegistrationFailed.v1"})
 
 
@@ -50,7 +51,7 @@ class News:
         """Note that an answer of the worker is gone, although the log had confirmed it."""
         assert record.key is not None
         self.vanished_ids[_event_id(record)] = None
-        self._unanswered[record.key.decode()] = self._expected_in(WATCHED["created"].asked_after)
+        self._unanswered[record.key.decode()] = self._expected_in(_CREATED.ages[0])
 
     def is_awaited(self) -> bool:
         """Return whether the reconciler still has to bring something."""
@@ -66,7 +67,7 @@ class News:
         marks = self._world.database.tables.get(WATERMARKS, {})
         if EVENTS_TASK in marks and self._is_someone_looking():
             wanted = [int(self._world.epoch + until) - _LAG_SECONDS, *(each - 1 for each in self._unheard.values())]
-            marks[EVENTS_TASK] = max(marks[EVENTS_TASK], min(wanted))
+            marks[EVENTS_TASK] = max(marks[EVENTS_TASK], Mark(min(wanted)))
 
     def _due_times(self) -> list[float]:
         if self._unanswered:

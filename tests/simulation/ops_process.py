@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from payonce.ports import Clock
-from services.ops_console.chores import Auditor, Chores, Settler
+from services.ops_console.anchoring import Auditor
+from services.ops_console.chores import Chores, Settler
 from services.ops_console.dependencies import Dependencies
 from services.ops_console.indexer import Indexer
 from services.ops_console.pacing import ReplayPace
 from services.ops_console.replaying import Replayer
 from services.ops_console.retention import Retention
 from tests.fakes.ops_console import NoDeletion, StaticOperators
+from tests.simulation.log import SimulatedAuditTopic
 from tests.simulation.ops_tables import SimulatedOpsStore
 from tests.simulation.process import SESSION_LIFETIME_SECONDS, Process
 from tests.simulation.worker_member import WorkerMember
@@ -49,11 +51,12 @@ class OpsProcess(Process):
 
     def _chores(self, store: SimulatedOpsStore) -> Chores:
         log, clock = self._producer(), _Unhurried(self.clock)
+        audit_topic = SimulatedAuditTopic(self.world.log, self.world.network, self.owner)
         return Chores(
             store,
             clock,
             replayer=Replayer(store, log, self.clock, self.parts.rules, self.parts.pace),
-            auditor=Auditor(store, log),
+            auditor=Auditor(store, log, audit_topic, self.clock),
             settler=Settler(store, self.clock),
             retention=Retention(store, NoDeletion(), self.clock, []),
         )

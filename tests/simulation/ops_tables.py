@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from payonce.adapters.advisory_locks import Lock
 from payonce.ports import TimelineEntry
-from payonce.ports.ops import LedgerView, OpsTransaction, TimelineLine
+from payonce.ports.ops import OpsTransaction
+from payonce.ports.ops_reads import LedgerView, RefundView, TimelineLine
 from tests.fakes.ops_store import MemoryOpsTransaction, Tables
 from tests.simulation.database import Database, Statement, Transaction
 from tests.simulation.fold_tables import TIMELINE
-from tests.simulation.ledger_tables import REGISTRATIONS
+from tests.simulation.ledger_tables import REFUNDS, REGISTRATIONS
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Incarnation
 
@@ -68,6 +69,8 @@ class SimulatedOpsStore:
         )
         for (order_id, attempt), row in self._database.rows(transaction, REGISTRATIONS):
             tables.ledger.setdefault(order_id, []).append(LedgerView(attempt, row.state, row.body_hash))
+        for (order_id, reference), refund in self._database.rows(transaction, REFUNDS):
+            tables.ledger.setdefault(order_id, []).append(RefundView(reference, refund.state, refund.command_id))
         for _, entry in self._database.rows(transaction, TIMELINE):
             tables.lines.setdefault(entry.order_id, []).append(_line(entry))
         return tables

@@ -10,6 +10,7 @@ import pytest
 from payonce.domain.commands import RegisterPayment
 from payonce.ports import Registration
 from services.ops_console import indexer, planning
+from services.ops_console.anchoring import Auditor
 from services.ops_console.indexer import Indexer
 from services.psp_worker.caller import Caller
 from services.psp_worker.registrar import Registrar
@@ -51,3 +52,12 @@ def letters_are_committed_unread(patch: pytest.MonkeyPatch) -> None:
 @bug("a console whose index is behind what it wrote ends (found by the simulation)")
 def a_restored_index_goes_unnoticed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Indexer, "_compare", lambda *_: None)
+
+
+@bug("before the audit chain goes on, what payments.ops has of it is in the table")
+def a_forgotten_deed_stays_forgotten(patch: pytest.MonkeyPatch) -> None:
+    async def believe_the_table(self: Auditor) -> None:
+        self._newest = await self._store.run(lambda tx: tx.newest_published())
+        self._look_at = float("inf")
+
+    patch.setattr(Auditor, "_look", believe_the_table)

@@ -88,8 +88,8 @@ def older_events_are_skipped(patch: pytest.MonkeyPatch) -> None:
 def the_status_never_moves_back(patch: pytest.MonkeyPatch) -> None:
     change_of = announcing.change_of
 
-    def onward(stored: Any, facts: Any) -> Any:
-        change = change_of(stored, facts)
+    def onward(stored: Any, facts: Any, **how: bool) -> Any:
+        change = change_of(stored, facts, **how)
         before, after = stored.public["payment_order_status"], change.columns["payment_order_status"]
         if after == "paid" and before in {"refunded", "partially_refunded", "disputed", "charged_back"}:
             return replace(change, columns={**change.columns, "payment_order_status": before}, announcement=None)
@@ -172,7 +172,14 @@ def garbage_is_acknowledged(patch: pytest.MonkeyPatch) -> None:
 @bug("versions pass the database's clock, so that a restore does not take them back")
 def versions_are_counted(patch: pytest.MonkeyPatch) -> None:
     change_of = announcing.change_of
-    patch.setattr(merging, "change_of", lambda stored, facts: change_of(replace(stored, clock_ms=0), facts))
+    patch.setattr(
+        merging, "change_of", lambda stored, *rest, **how: change_of(replace(stored, clock_ms=0), *rest, **how)
+    )
+
+
+@bug("after a restore what the log had already is told again (found by the simulation)")
+def what_lost_rows_have_told_stands(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(positions.Positions, "may_have_been_told", lambda *_: False)
 
 
 @bug("an outbox row goes after its delivery report")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from payonce.ports import Mark
 from services.reconciler import rules
 from services.reconciler.missed_events import EVENTS_TASK, TYPE_GROUPS, MissedEvents
 from services.reconciler.overdue_orders import OverdueOrders
@@ -18,8 +19,8 @@ async def _nothing(_self: object) -> None:
 def the_watermark_before_the_delivery(patch: pytest.MonkeyPatch) -> None:
     async def early(self: MissedEvents) -> None:
         done, target = await self._store.watermark(EVENTS_TASK), self._target()
-        await self._store.advance(EVENTS_TASK, target)
-        for window in rules.windows(done, target):
+        await self._store.advance(EVENTS_TASK, Mark(target))
+        for window in rules.windows(done.until if done else None, target):
             for types in TYPE_GROUPS:
                 await self._window(types, window)
 

@@ -13,7 +13,8 @@ from payonce.codec import outgoing
 from payonce.domain.order_row import OrderRow
 from payonce.ports import Entered, GatewayFailure, Registration
 from services.checkout_api import checkout_page, orders, webhooks
-from services.psp_worker import calling, intake, offsets, registrar, registration
+from services.psp_worker import calling, intake, offsets, outcome, registrar, registration
+from services.psp_worker.assignment import Assignment
 from services.psp_worker.patience import PatientLedger
 from services.psp_worker.voice import Voice
 from tests.simulation import ledger_tables
@@ -84,6 +85,18 @@ def a_timeout_is_taken_for_a_failure(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(calling.Calling, "_obey", hasty)
 
 
+@bug("an attempt for which it is too late is asked about")
+def a_stale_attempt_fails_unasked(patch: pytest.MonkeyPatch) -> None:
+    instead_of_call = outcome.instead_of_call
+
+    def hasty(row: Registration, *, now: float) -> Registration | None:
+        is_stale = outcome.is_stale(row, now)
+        return outcome.not_found(row, began_after=0.0, now=now) if is_stale else instead_of_call(row, now=now)
+
+    patch.setattr(outcome, "instead_of_call", hasty)
+    patch.setattr(registration, "instead_of_call", hasty)
+
+
 @bug("a refund has one key for every try")
 def a_new_key_for_every_refund(patch: pytest.MonkeyPatch) -> None:
     refund = SimulatedGateway.refund
@@ -116,10 +129,10 @@ def committed_past_what_is_in_flight(patch: pytest.MonkeyPatch) -> None:
 
 @bug("what is finished again after a reset is committed again (found by the simulation)")
 def what_is_stored_is_not_committed_again(patch: pytest.MonkeyPatch) -> None:
-    class Forgetful(intake.Assignment):
+    class Forgetful(Assignment):
         @property
         def kept(self) -> int | None:
-            return self.stored
+            return self.possible[0] if len(self.possible) == 1 else None
 
         @kept.setter
         def kept(self, _offset: int | None) -> None:
@@ -130,8 +143,8 @@ def what_is_stored_is_not_committed_again(patch: pytest.MonkeyPatch) -> None:
 
 @bug("a command is finished when its event has its delivery report")
 def finished_before_the_report(patch: pytest.MonkeyPatch) -> None:
-    async def soon(self: Voice, outcome: Any, *, cause: Any) -> None:
-        in_background(self._log.publish(outgoing(outcome, at=self._clock.now(), source="psp_worker")))
+    async def soon(self: Voice, said: Any, *, at: float, cause: Any) -> None:
+        in_background(self._log.publish(outgoing(said, at=at, source="psp_worker")))
 
     patch.setattr(Voice, "announce", soon)
 

@@ -24,7 +24,7 @@ RECONCILER_PER_SECOND = 0.5
 GRACE_SECONDS = 120
 API_VERSION = "2026-10-28.endive"
 LINKS = Links("https://pay.example", (b"link-secret",))
-SHOP = Client("shop", "shop", frozenset(), frozenset({"https://shop.example"}), 1000.0, b"return-secret")
+SHOP = Client("shop", "shop", frozenset({"https://shop.example"}), 1000.0, b"return-secret")
 SESSION_LIFETIME_SECONDS = 82_500
 #: How a process may end by itself; anything else is a bug.
 EXPECTED_ENDS = (PositionMoved, LedgerContradicted, TimeoutError)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from payonce.catalog import topics_read_by
-from services.checkout_api.clients import Clients, key_hash
+from services.checkout_api.clients import Clients, Key, key_hash
 from services.checkout_api.dependencies import Dependencies
 from services.psp_worker.assembly import Ports, Worker, assemble
 from services.reconciler import assembly as reconciler
@@ -143,6 +143,7 @@ class ReconcilerProcess(Process):
         )
         policy = reconciler.Policy(
             calls_per_second=RECONCILER_PER_SECOND,
+            refreshes_per_second=1.0,
             interval_seconds=_ROUND_SECONDS,
             grace_seconds=GRACE_SECONDS,
             api_version=API_VERSION,
@@ -182,7 +183,7 @@ class _Shops:
     """The one client."""
 
     def current(self) -> Clients:
-        return Clients({key_hash("key"): SHOP})
+        return Clients({key_hash("key"): Key(SHOP, frozenset())})
 
 
 KINDS: dict[str, Callable[[World, str], Process]] = {

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import orjson
+
 from payonce.adapters.advisory_locks import Lock
-from payonce.adapters.reconciler_statements import EXPIRY_GRACE_SECONDS, LATE_BORN_AGES, UNFINISHED_STATUSES
-from payonce.ports import DueOrder, DueRule, StatusAge, WaitingEvent
+from payonce.adapters.reconciler_statements import APPEAL_DAYS, UNFINISHED_STATUSES
+from payonce.domain.belonging import names_only_a_payment
+from payonce.domain.facts import DISPUTE_DECIDED
+from payonce.ports import DueOrder, DueRule, Mark, StatusAge, WaitingEvent
 from tests.simulation.database import Database
-from tests.simulation.fold_tables import FOREIGN, ORDERS, PARKED, PARKED_SINCE, TIMELINE, UPDATED_AT
+from tests.simulation.fold_tables import FOREIGN, ORDERS, PARKED, PARKED_SINCE, STATUS_SINCE, TIMELINE, UPDATED_AT
 from tests.simulation.ledger_tables import REGISTRATIONS
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Incarnation
@@ -36,16 +40,16 @@ class SimulatedReconcilerStore:
             self._owner, lambda: self._database.try_session_lock(self._owner, Lock.RECONCILER)
         )
 
-    async def watermark(self, task: str) -> int | None:
-        def read() -> int | None:
-            done: int | None = self._table(WATERMARKS).get(task)
+    async def watermark(self, task: str) -> Mark | None:
+        def read() -> Mark | None:
+            done: Mark | None = self._table(WATERMARKS).get(task)
             return done
 
         return await self._locked(read)
 
-    async def advance(self, task: str, until: int) -> None:
+    async def advance(self, task: str, mark: Mark) -> None:
         def write() -> None:
-            self._database.tables.setdefault(WATERMARKS, {})[task] = until
+            self._database.tables.setdefault(WATERMARKS, {})[task] = mark
 
         await self._locked(write)
 
@@ -56,28 +60,32 @@ class SimulatedReconcilerStore:
 
         return await self._locked(read)
 
-    async def due_orders(self, rules: Sequence[DueRule], *, after: int, until: int, limit: int) -> Sequence[DueOrder]:
+    async def due_orders(self, rules: Sequence[DueRule], *, after: Mark, until: int, limit: int) -> Sequence[DueOrder]:
         def read() -> list[DueOrder]:
+            ages = {rule.reason: rule.ages for rule in rules}
             latest: dict[str, tuple[int, str]] = {}
-            for order_id, due_at, reason in [*self._due(rules), *self._late_born(after)]:
-                if after < due_at <= until:
+            for order_id, due_at, reason in [*self._due(ages, until), *self._late_born(ages)]:
+                if after.until < due_at <= until:
                     latest[order_id] = max(latest.get(order_id, (0, "")), (due_at, reason))
-            due = [DueOrder(name, *when, self._tokens(name)) for name, when in latest.items()]
-            return _with_ties(sorted(due, key=lambda each: (each.due_at, each.order_id)), limit)
+            due = [DueOrder(name, *when, self._psp_ids(name)) for name, when in latest.items()]
+            left = [each for each in due if after.leaves(each.due_at, each.order_id)]
+            return sorted(left, key=lambda each: (each.due_at, each.order_id))[:limit]
 
         return await self._locked(read)
 
-    async def due_waiting(self, ages: Sequence[int], *, after: int, until: int, limit: int) -> Sequence[WaitingEvent]:
+    async def due_waiting(
+        self, ages: Sequence[int], *, after: Mark, until: int, limit: int, payments: bool
+    ) -> Sequence[WaitingEvent]:
         def read() -> list[WaitingEvent]:
             since = self._table(PARKED_SINCE)
             due = []
-            for event_id, event in sorted(self._table(PARKED).items()):
-                times = [
-                    since[event_id] // 1000 + age for age in ages if after < since[event_id] // 1000 + age <= until
-                ]
-                if times:
-                    due.append(WaitingEvent(event_id, event.references, max(times)))
-            return _with_ties(sorted(due, key=lambda each: each.due_at), limit)
+            for event_id, event in self._table(PARKED).items():
+                times = [since[event_id] // 1000 + age for age in ages]
+                reached = [at for at in times if after.until < at <= until]
+                if reached and names_only_a_payment(event.references) is payments:
+                    due.append(WaitingEvent(event_id, event.references, max(reached)))
+            left = [each for each in due if after.leaves(each.due_at, each.event_id)]
+            return sorted(left, key=lambda each: (each.due_at, each.event_id))[:limit]
 
         return await self._locked(read)
 
@@ -90,26 +98,33 @@ class SimulatedReconcilerStore:
     async def ages(self, stuck_after: Mapping[str, int]) -> Sequence[StatusAge]:
         return await self._locked(list)
 
-    def _due(self, rules: Sequence[DueRule]) -> Iterator[tuple[str, int, str]]:
-        since = self._table(UPDATED_AT)
-        for order_id, (_, columns, _) in self._table(ORDERS).items():
+    def _due(self, ages: Mapping[str, Sequence[int]], until: int) -> Iterator[tuple[str, int, str]]:
+        updated_at, status_since = self._table(UPDATED_AT), self._table(STATUS_SINCE)
+        for order_id, (facts, columns, _) in self._table(ORDERS).items():
             status = columns["payment_order_status"]
+            begins: dict[str, int] = {}
             if status in UNFINISHED_STATUSES:
-                ages = [age for rule in rules if rule.status == status for age in rule.ages]
-                yield from ((order_id, since[order_id] // 1000 + age, status) for age in ages)
+                begins[status] = status_since[order_id] // 1000
                 if columns["page_expires_at"] is not None:
-                    yield order_id, columns["page_expires_at"] + EXPIRY_GRACE_SECONDS, "expiry"
+                    begins["expiry"] = columns["page_expires_at"]
+            elif status == "charged_back" and status_since[order_id] // 1000 > until - APPEAL_DAYS * 86_400:
+                disputes = orjson.loads(facts)["disputes"].values()
+                if any(dispute["state"][1] > DISPUTE_DECIDED for dispute in disputes):
+                    begins["appealed"] = updated_at[order_id] // 1000
+            yield from (
+                (order_id, begin + age, reason) for reason, begin in begins.items() for age in ages.get(reason, ())
+            )
 
-    def _late_born(self, after: int) -> Iterator[tuple[str, int, str]]:
+    def _late_born(self, ages: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, int, str]]:
         for row in self._table(REGISTRATIONS).values():
-            ends_at = row.expires_at + EXPIRY_GRACE_SECONDS
-            if row.session_id is None and row.state in _SESSIONLESS_STATES and ends_at > after:
-                for due_at in (*(int(row.last_try_at) + age for age in LATE_BORN_AGES), ends_at):
-                    yield row.order_id, due_at, "late_born"
+            if row.session_id is None and row.state in _SESSIONLESS_STATES:
+                for begin, reason in ((int(row.last_try_at), "late_born"), (row.expires_at, "expiry")):
+                    yield from ((row.order_id, begin + age, "late_born") for age in ages.get(reason, ()))
 
-    def _tokens(self, order_id: str) -> tuple[str, ...]:
-        row = self._table(ORDERS).get(order_id)
-        return (row[1]["psp_token"],) if row is not None and row[1]["psp_token"] else ()
+    def _psp_ids(self, order_id: str) -> tuple[str, ...]:
+        facts, columns, _ = self._table(ORDERS).get(order_id, (b"{}", {}, 0))
+        token = columns.get("psp_token")
+        return (*((token,) if token else ()), *sorted(orjson.loads(facts).get("disputes", ())))
 
     def _table(self, name: str) -> Mapping[Any, Any]:
         return self._database.tables.get(name, {})
@@ -120,8 +135,3 @@ class SimulatedReconcilerStore:
             return effect()
 
         return await self._network.call(self._owner, checked)
-
-
-def _with_ties(due: list[Any], limit: int) -> list[Any]:
-    """As FETCH FIRST ... WITH TIES."""
-    return due if len(due) <= limit else [each for each in due if each.due_at <= due[limit - 1].due_at]

@@ -47,6 +47,8 @@ RED_ONCE = {
     100033: "letters that another console had indexed were never committed, and seemed to lag for ever",
     1800001857: "two commands waited for each other: for the place to try an endpoint, and for our key",
     100784: "a forgotten registration was not found, because the clock that had dated it was ahead",
+    20596: "a dispute was announced, lost with the rows and read again with its end: nobody was told that it was won",
+    9070: "PostgreSQL was restored between two pages of the audit topic, and the first was never read again",
 }
 
 
@@ -56,6 +58,7 @@ FOUND_BY = {
     "a_replay_is_executed_without_the_ledger": 1106,
     "letters_are_committed_unread": 1007,
     "a_restored_index_goes_unnoticed": 1074,
+    "a_forgotten_deed_stays_forgotten": 1042,
     "acknowledged_before_the_commit": 1003,
     "acknowledged_although_it_failed": 1018,
     "deduplicated_before_the_fold": 1001,
@@ -71,6 +74,7 @@ FOUND_BY = {
     "a_quiet_restore_goes_unnoticed": 1271,
     "garbage_is_acknowledged": 1025,
     "versions_are_counted": 1003,
+    "what_lost_rows_have_told_stands": 20596,
     "the_outbox_is_emptied_before_the_report": 1804,
     "failed_reports_are_ignored": 1231,
     "the_watermark_before_the_delivery": 1017,
@@ -81,6 +85,7 @@ FOUND_BY = {
     "two_rows_may_hold_an_order": 1004,
     "the_token_before_the_ledger": 1004,
     "a_timeout_is_taken_for_a_failure": 1003,
+    "a_stale_attempt_fails_unasked": 1279,
     "a_new_key_for_every_refund": 1025,
     "cancelled_without_closing": 1004,
     "committed_past_what_is_in_flight": 1012,

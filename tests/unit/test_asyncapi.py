@@ -133,6 +133,15 @@ def test_a_dead_letter_has_the_headers_that_the_document_says(reason: Any) -> No
     headers = headers_of(dead_letter(record, reason=reason, error="bad byte", group="g", at=0.0))
 
     validator(message("DeadLetter")["headers"]).validate(headers)
+    declared = message("DeadLetter")["headers"]
+    assert set(headers) == set(declared["required"]) == set(declared["properties"]) - {"dlt-cut"}
+
+
+def test_a_dead_letter_that_was_cut_has_every_header_of_the_document() -> None:
+    record = Record("payments.tokens", 3, 41, b"key", b"x" * 2_000_000, ())
+    headers = headers_of(dead_letter(record, reason="not_json", error="bad byte", group="g", at=0.0))
+
+    validator(message("DeadLetter")["headers"]).validate(headers)
     assert set(headers) == set(message("DeadLetter")["headers"]["properties"])
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,6 +127,28 @@ def test_an_entry_comes_back_from_its_record_as_it_was() -> None:
     assert (record.topic, record.key) == ("payments.ops", b"olga")
     assert entry_of(record.value or b"") == entry
     assert hash_of(entry_of(record.value or b"")) == entry.hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sequence": 0},
+        {"sequence": 2**63},
+        {"sequence": "1"},
+        {"detail": []},
+        {"actor": None},
+        {"before_hash": 5},
+        {"why": "a\x00b"},
+        {"at": "yesterday"},
+    ],
+    ids=repr,
+)
+def test_what_the_table_could_not_hold_is_no_entry(change: dict[str, Any]) -> None:
+    """Whoever may write to the topic may write anything: it must not stop the one who reads it back."""
+    document = orjson.loads(audit_record(chain(1)[0]).value or b"")
+
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        entry_of(orjson.dumps({**document, **change}))
 
 
 def test_a_hash_over_parts_tells_where_a_part_ends() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from payonce.adapters.kafka.producer import producer_config
 from payonce.catalog import topics
 from payonce.dead_letters import LETTER_HEADERS_BYTES_MAX, SUFFIX, dead_letter, is_replay_for_other
 from payonce.ports import OutgoingRecord, Record
+from payonce.record_size import fits
 
 RECORD = Record("payments.tokens", 3, 41, b"key", b"\x00raw", (("ce_id", b"1"),))
 RECORD_AS_LETTER = OutgoingRecord("payments.tokens.dlt", b"key", b"\x00raw")
@@ -61,3 +64,51 @@ def test_a_dead_letter_of_the_largest_record_fits_its_topic_and_the_producer() -
         letters = topics()[name + SUFFIX]
         assert letters.max_message_bytes >= topics()[name].max_message_bytes + room
         assert int(producer_config("x", "y")["message.max.bytes"]) >= letters.max_message_bytes
+
+
+def test_a_letter_of_a_record_larger_than_any_topic_takes_keeps_its_beginning_and_says_so() -> None:
+    """A topic's limit counts compressed bytes: a writer that compresses writes what no letter of ours could hold."""
+    huge = Record("payments.webhooks", 3, 41, b"key", b"[" + b" " * 5_000_000 + b"]", (("ce_id", b"1"),))
+
+    letter = dead_letter(huge, reason="wrong_shape", error="no", group="g", at=0.0)
+
+    headers = dict(letter.headers)
+    assert fits(letter)
+    assert (letter.key, letter.value) == (b"key", (huge.value or b"")[:65_536])
+    assert (headers["ce_id"], headers["dlt-origin"]) == (b"1", b"payments.webhooks/3/41")
+    assert headers["dlt-cut"] == b"5000002 bytes"
+
+
+def test_a_letter_that_fits_is_not_cut() -> None:
+    room = topics()[RECORD.topic].max_message_bytes - 2_000
+    record = Record(RECORD.topic, 3, 41, b"key", b"x" * room, (("ce_id", b"1"),))
+
+    letter = dead_letter(record, reason="not_json", error="\U0001f4b3" * 5_000, group="g", at=0.0)
+
+    assert fits(letter)
+    assert letter.value == record.value
+    assert "dlt-cut" not in dict(letter.headers)
+
+
+SIZES = st.sampled_from([0, 1, 1_000, 70_000, 600_000, 2_000_000])
+
+
+@given(key=SIZES, value=SIZES, headers=st.lists(st.tuples(st.sampled_from(["ce_id", "dlt-origin"]), SIZES), max_size=3))
+def test_whatever_a_record_is_its_letter_fits_the_dead_letter_topic(
+    key: int, value: int, headers: list[tuple[str, int]]
+) -> None:
+    """Else it could never be set aside, and would hold its partition for ever. Undecodable bytes triple in a text."""
+    record = Record(
+        "payments.webhooks", 0, 0, b"k" * key, b"v" * value, tuple((name, b"\xff" * size) for name, size in headers)
+    )
+
+    letter = dead_letter(record, reason="not_json", error="no", group="g", at=0.0)
+
+    assert fits(letter)
+    assert {"dlt-reason", "dlt-origin", "dlt-group"} <= dict(letter.headers).keys()
+
+
+def test_the_letter_of_a_record_with_many_headers_fits() -> None:
+    record = Record("payments.webhooks", 0, 0, b"k", b"v", tuple((f"h{n}", b"x" * 900) for n in range(3_000)))
+
+    assert fits(dead_letter(record, reason="not_json", error="no", group="g", at=0.0))

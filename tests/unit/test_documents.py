@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,44 @@ SOURCES = [
     path for folder in ("payonce", "services", "sandbox", "bench") for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 LONGEST_FILE, LONGEST_FUNCTION = 300, 70
+DEADLINE_SECONDS = 30
+#: Stands for the world's interpreter: prints its one line only when it is told to, and stays.
+WORLD = """#!/bin/sh
+touch begun
+until [ -e go ]; do sleep 0.05; done
+echo API=http://new.example
+exec sleep 60
+"""
 
 
 def test_the_readme_lists_the_settings_as_they_are() -> None:
     assert renewed(README.read_text()) == README.read_text(), "run: make readme"
+
+
+def test_the_order_by_hand_waits_for_its_world_and_ends_it(tmp_path: Path) -> None:
+    """The world prints its addresses when it has started, which takes a while; those of an earlier one are not its."""
+    section = README.read_text().partition("## An order by hand")[2]
+    begin, _, _ = section.split("```")[1].partition("curl ")
+    end = section.partition("` ends the world")[0].rpartition("`")[2]
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(WORLD)
+    python.chmod(0o755)
+    (tmp_path / "world.sh").write_text("API=http://old.example\n")
+    script = f"set -m\n{begin}\necho $API\n{end}\nwait"
+
+    with subprocess.Popen(["bash", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as shell:
+        try:
+            deadline = time.monotonic() + DEADLINE_SECONDS
+            while shell.poll() is None and not (tmp_path / "begun").exists():
+                assert time.monotonic() < deadline
+            early = shell.poll()
+            (tmp_path / "go").touch()
+            said, _ = shell.communicate(timeout=DEADLINE_SECONDS)
+        finally:
+            shell.kill()
+
+    assert (early, said) == (None, "http://new.example\n")
 
 
 def test_every_function_named_in_the_architecture_exists() -> None:

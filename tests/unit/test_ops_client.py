@@ -51,7 +51,7 @@ def test_an_assignment_without_field_or_value_is_refused(typed: str) -> None:
         changes_of([typed])
 
 
-LETTER = {"id": "dl_1", "body": {"encoding": "json", "content": {"amount": 5, "name": "ü"}}}
+LETTER = {"id": "dl_1", "body": {"encoding": "json", "content": {"amount": 5, "name": "ü"}}, "replaced_by": None}
 
 
 def editor(folder: Path, script: str) -> dict[str, str]:
@@ -66,6 +66,12 @@ def test_what_the_editor_leaves_is_the_new_body(tmp_path: Path) -> None:
     environ = editor(tmp_path, 'sed -i "s/5/7/" "$1"')
 
     assert json.loads(edited_body(LETTER, environ)) == {"amount": 7, "name": "ü"}
+
+
+def test_the_editor_begins_from_what_was_sent_last(tmp_path: Path) -> None:
+    sent = {**LETTER, "replaced_by": {"encoding": "json", "content": {"amount": 3, "name": "ü"}}}
+
+    assert json.loads(edited_body(sent, editor(tmp_path, 'sed -i "s/ü/u/" "$1"'))) == {"amount": 3, "name": "u"}
 
 
 @pytest.mark.parametrize("script", ["true", "exit 3", 'echo "{" > "$1"'])

@@ -28,7 +28,10 @@ def error(code: str | None, *, connection_invalidated: bool = False) -> DBAPIErr
 
 @pytest.mark.parametrize(
     "code",
-    ["40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "25006", "53300", "53200", "53100", "58030"],
+    [
+        *["40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "25006", "53300", "53200", "53100", "58030"],
+        *["25P03", "57P05"],  # silent for too long: the process was frozen
+    ],
 )
 def test_what_passes_is_an_absence_not_a_bug(code: str) -> None:
     """A full disk (53100) once ended the fold and the worker as if it were a mistake of theirs."""

@@ -29,6 +29,9 @@ from services.status_processor.result import PROCESS
 
 #: Sorting or replacing a whole table is one statement.
 _STATEMENT_MS = 1_800_000
+#: The transaction that keeps other rebuilds away says nothing for as long as the topics take to be read, and of two
+#: streams that are compared one waits while the other is sorted.
+_IDLE_IN_TRANSACTION_MS = 0
 
 
 def main() -> int:
@@ -51,10 +54,7 @@ def _arguments() -> argparse.Namespace:
 
 async def _run(settings: StatusProcessorSettings, console: Console, *, replace: bool, keep: bool) -> int:
     url = settings.database_url
-    live = Database(url, application_name="payonce rebuild", pool_size=3, statement_timeout_ms=_STATEMENT_MS)
-    made = Database(
-        url, application_name="payonce rebuild", pool_size=2, statement_timeout_ms=_STATEMENT_MS, schema=SCHEMA
-    )
+    live, made = _database(url, pool_size=3), _database(url, pool_size=2, schema=SCHEMA)
     with only_rebuild(live):
         try:
             make_tables(live, url)
@@ -63,6 +63,17 @@ async def _run(settings: StatusProcessorSettings, console: Console, *, replace: 
             made.dispose()
             if not keep:
                 drop_tables(live)
+
+
+def _database(url: str, *, pool_size: int, schema: str | None = None) -> Database:
+    return Database(
+        url,
+        application_name="payonce rebuild",
+        pool_size=pool_size,
+        statement_timeout_ms=_STATEMENT_MS,
+        idle_in_transaction_ms=_IDLE_IN_TRANSACTION_MS,
+        schema=schema,
+    )
 
 
 async def _rebuild(

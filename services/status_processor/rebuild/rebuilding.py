@@ -14,6 +14,7 @@ from typing import Protocol
 from payonce.adapters.order_scan import OrderScan, snapshot
 from payonce.adapters.postgres import Database
 from payonce.adapters.rebuild_tables import RebuildRefused
+from payonce.catalog import has_predecessors
 from payonce.ports import Clock, TopicPartition
 from services.status_processor.rebuild.comparing import Comparison, Difference, compare, difference
 from services.status_processor.rebuild.refolding import Refolding
@@ -83,7 +84,12 @@ class Rebuild:
 
 
 def refuse_truncated(log: LogBounds, topics: Sequence[str]) -> None:
-    """Raise RebuildRefused if a topic no longer begins at its beginning."""
+    """Raise RebuildRefused if a topic no longer begins at its beginning, or that is not the beginning of its orders."""
+    if grown := [name for name in topics if has_predecessors(name)]:
+        raise RebuildRefused(
+            f"{grown[0]} took over from an older topic, so the topics tell of the newer orders only: restore a backup "
+            "instead, the status_processor reads on from its fold_position"
+        )
     cut = [f"{place.topic}/{place.partition}" for place, (low, _) in sorted(log.bounds(topics).items()) if low > 0]
     if cut:
         raise RebuildRefused(

@@ -13,7 +13,7 @@ from payonce.verification import folded
 from payonce.verification.folded import Stored, told
 from payonce.verification.letters import DeadLetters
 from tests.services.status_processor_bench import FoldOnFakes
-from tests.services.status_processor_records import WEBHOOKS, Life, foreign_session, garbage
+from tests.services.status_processor_records import WEBHOOKS, Life, foreign_session, garbage, webhook
 
 LIFE = Life(1)
 
@@ -72,6 +72,17 @@ async def test_an_event_without_an_order_waits_or_is_foreign_or_is_lost() -> Non
     nowhere = replace(stored, waiting=set())
     assert lost(read, nowhere) == [read[0]]
     assert lost(read, replace(nowhere, foreign={"re_1_1"})) == []
+
+
+async def test_a_payment_of_nobody_is_foreign_once_it_waits_no_more() -> None:
+    """It has been given up after a day without a dead letter; one whose order is known must still be in its row."""
+    charge = {"id": "ch_1", "object": "charge", "metadata": {}, "payment_intent": LIFE.intent_id}
+    lone = webhook("evt_lone", "charge.succeeded", charge, key="ch_1")
+    read, stored = await stored_after(lone)
+    assert folded.fates(told(read), stored, DeadLetters()) == ({"waiting": 1}, [])
+    assert folded.fates(told(read), replace(stored, waiting=set()), DeadLetters()) == ({"foreign": 1}, [])
+    ours = await stored_after(LIFE.register(), LIFE.paid())
+    assert lost(read, ours[1]) == read
 
 
 async def test_garbage_must_be_a_dead_letter_of_the_fold() -> None:

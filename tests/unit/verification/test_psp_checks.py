@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import pytest
 
-from payonce.verification.psp_checks import Psp, check_refunds
+from payonce.verification.psp_checks import Psp, check_refunds, unheard
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,25 @@ async def test_a_reference_that_moved_money_twice_is_found_over_all_pages() -> N
     assert all(asked["created"] == {"gte": 5} for asked in lists.asked)
     assert (check.checked, check.violations) == (3, 1)
     assert (check.examples[0].subject, check.examples[0].detail) == ("ord_1", "a was refunded as re_1, re_5")
+
+
+ORDER = "ord_" + "a" * 26
+
+
+def test_a_paid_session_whose_order_has_no_row_at_all_is_not_heard_of() -> None:
+    """The worst that can become of a webhook: the money is there, and here nobody has ever heard of the order."""
+    [found] = unheard({ORDER: "cs_1"}, {})
+
+    assert (found.subject, found.detail) == (ORDER, "cs_1 is paid at the PSP, the order is unknown here")
+
+
+@pytest.mark.parametrize("status", ["created", "registered", "expired", "cancelled", "registration_failed", "failed"])
+def test_a_paid_session_whose_order_was_never_told_is_not_heard_of(status: str) -> None:
+    [found] = unheard({ORDER: "cs_1"}, {ORDER: status})
+
+    assert (found.subject, found.detail) == (ORDER, f"cs_1 is paid at the PSP, the order is {status}")
+
+
+@pytest.mark.parametrize("status", ["processing", "paid", "refunded", "disputed", "active", "ended"])
+def test_a_paid_session_whose_order_says_more_than_unpaid_was_heard_of(status: str) -> None:
+    assert unheard({ORDER: "cs_1"}, {ORDER: status}) == []

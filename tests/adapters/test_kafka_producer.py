@@ -10,7 +10,13 @@ import pytest
 from payonce.adapters.kafka.producer import KafkaProducer, ProducerEnded
 from payonce.catalog import topics
 from payonce.ports import OutgoingRecord, PublishFailed, RecordTooLarge
-from tests.fakes.mock_kafka import MESSAGE_TOO_LARGE, OUT_OF_ORDER_SEQUENCE, MockKafka, mock_kafka
+from tests.fakes.mock_kafka import (
+    MESSAGE_TOO_LARGE,
+    OUT_OF_ORDER_SEQUENCE,
+    REQUEST_TIMED_OUT,
+    MockKafka,
+    mock_kafka,
+)
 
 RECORD = OutgoingRecord("payments.status", b"key", b"value", (("name", b"value"),))
 PATIENCE_SECONDS = 30
@@ -111,3 +117,32 @@ async def test_a_record_that_the_broker_calls_too_large_is_so_for_ever(
 
     with pytest.raises(RecordTooLarge):
         await producer.publish(RECORD)
+
+
+async def test_who_is_told_that_a_record_is_written_finds_it_in_the_log() -> None:
+    """The leader gives up on the first record and moves; the new one does not know the producer and takes the second.
+
+    The library then reports the first as delivered, too. On real brokers an order was lost like that after its 202.
+    """
+    with mock_kafka(brokers=2) as kafka:
+        kafka.create(RECORD.topic, 1)
+        kafka.lead(RECORD.topic, 0, 1)
+        producer = KafkaProducer(
+            kafka.bootstrap, client_id="test", overrides={"topic.metadata.refresh.interval.ms": 50}
+        )
+        assert await producer.reachable()
+        kafka.refuse_next_write(REQUEST_TIMED_OUT)
+        kafka.refuse_next_write(REQUEST_TIMED_OUT)
+        publications = []
+        for number in range(30):
+            publications.append(asyncio.ensure_future(producer.publish(RECORD)))
+            await asyncio.sleep(0.02)  # each is a request of its own
+            if number == 3:
+                kafka.lead(RECORD.topic, 0, 2)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            told = await asyncio.gather(*publications, return_exceptions=True)
+        written = kafka.end(RECORD.topic, 0)
+        await producer.close()
+
+    assert told.count(None) <= written
+    assert {type(each) for each in told if each is not None} <= {PublishFailed}

@@ -197,9 +197,9 @@ def _another_apps(maker: Maker) -> tuple[bytes, Headers, str]:
 
 def _nobodys(maker: Maker) -> tuple[bytes, Headers, str]:
     """An object that may yet turn out to be an order's, and never does: the PSP does not know it either."""
-    intent, charge = maker.unique("pi"), maker.unique("ch")
-    thing = {"id": charge, "object": "charge", "payment_intent": intent, "metadata": {}, "status": "succeeded"}
-    return *maker.event("charge.succeeded", {**thing, "amount": 700, "currency": "eur"}), UNRESOLVED
+    refund, intent = maker.unique("re"), maker.unique("pi")
+    thing = {"id": refund, "object": "refund", "payment_intent": intent, "metadata": {}, "status": "succeeded"}
+    return *maker.event("refund.created", {**thing, "amount": 700, "currency": "eur"}), UNRESOLVED
 
 
 IN_WEBHOOKS: Final = (

@@ -17,10 +17,11 @@ import confluent_kafka
 _PRODUCE = 0
 OUT_OF_ORDER_SEQUENCE = 45
 MESSAGE_TOO_LARGE = 10
+REQUEST_TIMED_OUT = 7
 
 
 class MockKafka:
-    """One broker that makes topics as they are named."""
+    """One broker, or a few, that make topics as they are named."""
 
     def __init__(self, cluster: int) -> None:
         self._cluster = cluster
@@ -34,15 +35,26 @@ class MockKafka:
         """Make a topic."""
         _library().rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1)
 
+    def lead(self, topic: str, partition: int, broker: int) -> None:
+        """Make a broker (1, 2, ...) the leader of a partition."""
+        _library().rd_kafka_mock_partition_set_leader(self._cluster, topic.encode(), partition, broker)
+
+    def end(self, topic: str, partition: int) -> int:
+        """Return how many records a partition has."""
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": "test"})
+        _, end = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, partition), timeout=20)
+        consumer.close()
+        return int(end)
+
 
 @contextmanager
-def mock_kafka() -> Iterator[MockKafka]:
+def mock_kafka(brokers: int = 1) -> Iterator[MockKafka]:
     """A mock cluster for as long as the block runs."""
     library = _library()
     message = ctypes.create_string_buffer(512)
     handle = library.rd_kafka_new(0, None, message, len(message))
     assert handle, message.value
-    cluster = library.rd_kafka_mock_cluster_new(handle, 1)
+    cluster = library.rd_kafka_mock_cluster_new(handle, brokers)
     assert cluster
     try:
         yield MockKafka(cluster)
@@ -66,6 +78,7 @@ def _library() -> ctypes.CDLL:
     library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
     library.rd_kafka_mock_cluster_bootstraps.argtypes = [pointer]
     library.rd_kafka_mock_topic_create.argtypes = [pointer, ctypes.c_char_p, ctypes.c_int, ctypes.c_int]
+    library.rd_kafka_mock_partition_set_leader.argtypes = [pointer, ctypes.c_char_p, ctypes.c_int32, ctypes.c_int32]
     library.rd_kafka_mock_push_request_errors_array.argtypes = [
         pointer,
         ctypes.c_int16,

@@ -7,35 +7,26 @@ another producer cures it. On the library's own mock cluster; PostgreSQL is away
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
-from payonce.adapters.kafka.consumer import GroupConsumer
-from payonce.adapters.kafka.producer import KafkaProducer, ProducerEnded
+from payonce.adapters.kafka.producer import KafkaProducer
 from payonce.catalog import example_files, topics
-from payonce.ports import OutgoingRecord, PublishFailed
-from payonce.settings import OpsConsoleSettings, PspWorkerSettings, ReconcilerSettings, StatusProcessorSettings
+from payonce.ports import PublishFailed
 from sandbox.stack.child import Child, wait_until
 from sandbox.stack.guard import Guard
 from services.checkout_api.__main__ import Exit as CheckoutApiExit
 from services.checkout_api.clients import key_hash
-from services.ops_console import __main__ as ops_console
-from services.psp_worker import __main__ as psp_worker
+from services.ops_console.exits import Exit as OpsConsoleExit
 from services.psp_worker.exits import Exit as PspWorkerExit
-from services.reconciler import __main__ as reconciler
 from services.reconciler.exits import Exit as ReconcilerExit
-from services.status_processor import __main__ as status_processor
-from services.status_processor.exit_codes import ExitCode, exit_code_of
+from services.status_processor.exit_codes import ExitCode
 from services.status_processor.relay import Relay
 from tests.fakes.checkout_api import SHOP_KEY, signed
 from tests.fakes.clock import LoopClock
@@ -44,12 +35,8 @@ from tests.fakes.ops_console import operators_document
 from tests.fakes.outbox import FakeOutbox, OutboxTable
 from tests.stacks import free_port
 
-#: A process that cannot go on ends as it stands: what it leaves open, its end closes.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-T = TypeVar("T")
 NOWHERE = "postgresql+psycopg2://payonce@127.0.0.1:1/payonce"
-RECORD = OutgoingRecord("payments.status", b"key", b"value")
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 CLIENTS = f"""
 [[client]]
 id = "shop"
@@ -70,11 +57,12 @@ EVENT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _ended_as_it_stands() -> Iterator[None]:
-    """Let go here of what was left open, not in the midst of some other test."""
-    yield
-    gc.collect()
+SERVICES = {
+    "psp_worker": PspWorkerExit.KAFKA_LOST,
+    "reconciler": ReconcilerExit.KAFKA_LOST,
+    "ops_console": OpsConsoleExit.KAFKA_LOST,
+    "status_processor": ExitCode.KAFKA_LOST,
+}
 
 
 @pytest.fixture
@@ -85,31 +73,24 @@ def kafka() -> Iterator[MockKafka]:
         yield cluster
 
 
-class Parts:
-    """The producers and group members that a process has made."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
-        self.producers: list[KafkaProducer] = []
-        self.members: list[GroupConsumer] = []
-        for kind, made in ((KafkaProducer, self.producers), (GroupConsumer, self.members)):
-            if hasattr(module, kind.__name__):
-                monkeypatch.setattr(module, kind.__name__, _noting(kind, made))
-
-    async def give_up(self, kafka: MockKafka) -> None:
-        """Have the log forget what it has just acknowledged to the process's producer."""
-        (producer,) = self.producers
-        await producer.publish(RECORD)
-        kafka.refuse_next_write(OUT_OF_ORDER_SEQUENCE)
-        with pytest.raises(PublishFailed):
-            await producer.publish(RECORD)
-
-
-def _noting(kind: Any, made: list[Any]) -> Any:
-    def make(*args: object, **options: object) -> Any:
-        made.append(kind(*args, **options))
-        return made[-1]
-
-    return make
+def settings(tmp_path: Path) -> dict[str, str]:
+    """Return what the processes are told: where to listen, and that PostgreSQL and the PSP are nowhere."""
+    (tmp_path / "clients.toml").write_text(CLIENTS)
+    (tmp_path / "operators.toml").write_text(operators_document())
+    return {
+        **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
+        "PAYONCE_DATABASE_URL": NOWHERE,
+        "PAYONCE_HTTP_PORT": str(free_port()),
+        "PAYONCE_OPS_HTTP_PORT": str(free_port()),
+        "PAYONCE_CLIENTS_FILE": str(tmp_path / "clients.toml"),
+        "PAYONCE_OPERATORS_FILE": str(tmp_path / "operators.toml"),
+        "PAYONCE_FAUST_DATA_FOLDER": str(tmp_path / "faust"),
+        "PAYONCE_LINK_SECRETS": "link-secret",
+        "PAYONCE_STRIPE_WEBHOOK_SECRETS": "whsec_new,whsec_old",
+        "PAYONCE_STRIPE_SECRET_KEY": "sk_test_payonce",
+        "PAYONCE_STRIPE_API_BASE": "http://127.0.0.1:1",
+        "SHOP_RETURN_SECRET": "return-secret",
+    }
 
 
 async def is_ready(port: int) -> bool:
@@ -120,85 +101,21 @@ async def is_ready(port: int) -> bool:
             return False
 
 
-async def soon(awaitable: Awaitable[T]) -> T:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        return await awaitable
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_process_ends_with_its_code(service: str, tmp_path: Path) -> None:
+    guard = Guard()
+    argv = [sys.executable, "-m", "tests.services.given_up_process", service]
+    child = Child(argv, env=settings(tmp_path), log=tmp_path / "log", guard=guard)
+    try:
+        assert await asyncio.to_thread(child.wait, PATIENCE_SECONDS), "it goes on"
+    finally:
+        child.kill()
+        guard.close()
 
-
-async def until(condition: object) -> None:
-    """Wait until a list has something in it."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition:
-            await asyncio.sleep(0.01)
-
-
-async def test_psp_worker_ends(kafka: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = Parts(monkeypatch, psp_worker)
-    port = free_port()
-    settings = PspWorkerSettings(
-        kafka_bootstrap_servers=kafka.bootstrap,
-        database_url=NOWHERE,
-        stripe_secret_key=SecretStr("sk_test_payonce"),
-        stripe_api_base="http://127.0.0.1:1",
-        health_port=port,
-    )
-    process = asyncio.ensure_future(psp_worker._serve(settings, 12))
-    await until(parts.members)
-
-    await parts.give_up(kafka)
-
-    assert await soon(process) is PspWorkerExit.KAFKA_LOST
-    assert not await is_ready(port)
-    await parts.members[0].stop()
-
-
-async def test_the_reconciler_ends(kafka: MockKafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = Parts(monkeypatch, reconciler)
-    settings = ReconcilerSettings(
-        kafka_bootstrap_servers=kafka.bootstrap,
-        database_url=NOWHERE,
-        stripe_secret_key=SecretStr("sk_test_payonce"),
-        stripe_api_base="http://127.0.0.1:1",
-    )
-    process = asyncio.ensure_future(reconciler._serve(settings))
-    await until(parts.producers)
-
-    await parts.give_up(kafka)
-
-    assert await soon(process) is ReconcilerExit.KAFKA_LOST
-
-
-async def test_ops_console_ends(kafka: MockKafka, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    parts = Parts(monkeypatch, ops_console)
-    (tmp_path / "operators.toml").write_text(operators_document())
-    settings = OpsConsoleSettings(
-        kafka_bootstrap_servers=kafka.bootstrap,
-        database_url=NOWHERE,
-        operators_file=tmp_path / "operators.toml",
-        ops_http_port=free_port(),
-    )
-    process = asyncio.ensure_future(ops_console.serve(settings))
-    await until(parts.members)
-
-    await parts.give_up(kafka)
-
-    with pytest.raises(ProducerEnded):
-        await soon(process)
-
-
-async def test_the_status_processor_ends(kafka: MockKafka, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    parts = Parts(monkeypatch, status_processor)
-    settings = StatusProcessorSettings(
-        kafka_bootstrap_servers=kafka.bootstrap, database_url=NOWHERE, faust_data_folder=tmp_path
-    )
-    process = status_processor.Process(settings)
-    running = asyncio.ensure_future(process.run(asyncio.Event()))
-
-    await parts.give_up(kafka)
-
-    assert exit_code_of(await soon(running)) is ExitCode.KAFKA_LOST
-    assert not process._is_ready()
-    await process.stop()
+    said = child.log.read_text()
+    assert child.exit_code() == SERVICES[service], said
+    assert "given up" in said
+    assert "OUT_OF_ORDER_SEQUENCE_NUMBER" in said
 
 
 async def test_the_relay_makes_itself_another_producer(kafka: MockKafka) -> None:
@@ -206,34 +123,30 @@ async def test_the_relay_makes_itself_another_producer(kafka: MockKafka) -> None
     table, body = OutboxTable(), example_files()["OrderStatusChanged", 1][0].read_bytes()
     table.add("an order", body)
     made: list[KafkaProducer] = []
-    new_producer = _noting(lambda: KafkaProducer(kafka.bootstrap, client_id="test"), made)
+
+    def new_producer() -> KafkaProducer:
+        made.append(KafkaProducer(kafka.bootstrap, client_id="test"))
+        return made[-1]
+
     relay = Relay(FakeOutbox(table), new_producer, LoopClock())
-    await soon(relay.run_once())
+    await relay.run_once()
     table.add("an order", body)
 
     kafka.refuse_next_write(OUT_OF_ORDER_SEQUENCE)
     with pytest.raises(PublishFailed):
-        await soon(relay.run_once())
+        await relay.run_once()
 
-    assert await soon(relay.run_once()) == 1
+    assert await relay.run_once() == 1
     assert [producer.is_alive for producer in made] == [False, True]
-    await made[-1].close()
+    for producer in made:
+        await producer.close()
 
 
 async def test_checkout_api_answers_503_and_ends(kafka: MockKafka, tmp_path: Path) -> None:
     """As a process of its own: a publisher that waits is answered, and a webhook is not thanked for."""
-    guard, port = Guard(), free_port()
-    (tmp_path / "clients.toml").write_text(CLIENTS)
-    environment = {
-        **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
-        "PAYONCE_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
-        "PAYONCE_DATABASE_URL": NOWHERE,
-        "PAYONCE_HTTP_PORT": str(port),
-        "PAYONCE_CLIENTS_FILE": str(tmp_path / "clients.toml"),
-        "PAYONCE_LINK_SECRETS": "link-secret",
-        "PAYONCE_STRIPE_WEBHOOK_SECRETS": "whsec_new,whsec_old",
-        "SHOP_RETURN_SECRET": "return-secret",
-    }
+    guard = Guard()
+    environment = {**settings(tmp_path), "PAYONCE_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}
+    port = int(environment["PAYONCE_HTTP_PORT"])
     argv = [sys.executable, "-m", "services.checkout_api"]
     child = Child(argv, env=environment, log=tmp_path / "log", guard=guard)
     try:

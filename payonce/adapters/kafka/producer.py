@@ -28,7 +28,7 @@ LARGEST_MESSAGE_BYTES = 1_200_000
 _POLL_SECONDS = 0.1
 _FLUSH_SECONDS = 10.0
 
-_Report = tuple["asyncio.Future[None]", KafkaError | None]
+_Report = tuple["asyncio.Future[None]", PublishFailed | RecordTooLarge | None]
 
 
 def producer_config(bootstrap_servers: str, client_id: str) -> dict[str, str | int | bool]:
@@ -110,8 +110,8 @@ class KafkaProducer:
         self._end(None)
 
     def _produce(self, record: OutgoingRecord, report: asyncio.Future[None]) -> None:
-        def on_delivery(error: KafkaError | None, _message: Message) -> None:
-            self._push((report, error))
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            self._push((report, _verdict(error, message)))
 
         if self._error is not None:
             raise PublishFailed(str(self._error))
@@ -184,7 +184,7 @@ class KafkaProducer:
             if error is None:
                 report.set_result(None)
             else:
-                report.set_exception(_failure(error))
+                report.set_exception(error)
 
     def _end(self, error: ProducerEnded | None) -> None:
         """Answer everybody: no report will be read any more. Idempotent; `error` is None at a close."""
@@ -202,6 +202,17 @@ class KafkaProducer:
         else:
             self.ended.set_exception(error)
             self.ended.exception()  # whoever only looks at `is_alive` has seen it, too
+
+
+def _verdict(error: KafkaError | None, message: Message) -> PublishFailed | RecordTooLarge | None:
+    """Return what a delivery report is to the publisher, None if the broker has said where the record lies.
+
+    The library also reports a record as delivered when a later one of the partition was, because brokers keep the
+    order. A leader that does not know the producer yet takes any record as its first, and then the earlier one is lost.
+    """
+    if error is not None:
+        return _failure(error)
+    return None if message.offset() is not None else PublishFailed("no broker has said that it has the record")
 
 
 def _failure(error: KafkaError, topic: str = "") -> PublishFailed | RecordTooLarge:

@@ -45,29 +45,34 @@ async def submit_debit(browser: Browser, page: Page, account: str) -> Page:
     return await browser.submit(page.url, form)
 
 
-def is_back_at_the_shop(page: Page) -> None:
-    """Insist on the shop's page: it has checked the signature of the redirect, and 200 means that it held."""
+async def come_back(browser: Browser, page: Page) -> None:
+    """Insist on the shop's page: it has checked the signature of the redirect, and 200 means that it held.
+
+    Where word of the token came before that of the order, our own page waits for the address of the shop.
+    """
+    if page.refresh_seconds is not None:
+        page = await browser.open_until_elsewhere(page.url)
     if "/thanks" not in page.url or page.status != 200:  # noqa: PLR2004
         raise PageMissing(f"the customer did not come back to the shop but to {page.url} ({page.status})")
 
 
 async def _pay_by_card(browser: Browser, page: Page) -> None:
-    is_back_at_the_shop(await submit_card(browser, page, GOOD_CARD))
+    await come_back(browser, await submit_card(browser, page, GOOD_CARD))
 
 
 async def _pay_by_bank(browser: Browser, page: Page) -> None:
     bank = await browser.submit(page.url, {"method": "ideal", "email": EMAIL, "confirmation": page.confirmation})
-    is_back_at_the_shop(await browser.submit(bank.url, {"decision": "approve"}))
+    await come_back(browser, await browser.submit(bank.url, {"decision": "approve"}))
 
 
 async def _pay_after_3ds(browser: Browser, page: Page) -> None:
     challenge = await submit_card(browser, page, CARD_WITH_3DS)
-    is_back_at_the_shop(await browser.submit(challenge.url, {"decision": "approve"}))
+    await come_back(browser, await browser.submit(challenge.url, {"decision": "approve"}))
 
 
 async def _decline_then_pay(browser: Browser, page: Page) -> None:
     declined = await submit_card(browser, page, DECLINED_CARD)
-    is_back_at_the_shop(await submit_card(browser, declined, GOOD_CARD))
+    await come_back(browser, await submit_card(browser, declined, GOOD_CARD))
 
 
 async def _pay_late(browser: Browser, page: Page) -> None:
@@ -76,11 +81,11 @@ async def _pay_late(browser: Browser, page: Page) -> None:
 
 
 async def _delayed_debit(browser: Browser, page: Page) -> None:
-    is_back_at_the_shop(await submit_debit(browser, page, DEBIT_THAT_SUCCEEDS))
+    await come_back(browser, await submit_debit(browser, page, DEBIT_THAT_SUCCEEDS))
 
 
 async def _debit_bounces(browser: Browser, page: Page) -> None:
-    is_back_at_the_shop(await submit_debit(browser, page, DEBIT_THAT_BOUNCES))
+    await come_back(browser, await submit_debit(browser, page, DEBIT_THAT_BOUNCES))
 
 
 async def _decline_and_give_up(browser: Browser, page: Page) -> None:
@@ -96,7 +101,7 @@ async def _abandon(_browser: Browser, _page: Page) -> None:
 async def _cancel(browser: Browser, page: Page) -> None:
     start = page.text.index('class="back" href="') + len('class="back" href="')
     back = page.text[start : page.text.index('"', start)].replace("&amp;", "&")
-    is_back_at_the_shop(await browser.open(back))
+    await come_back(browser, await browser.open(back))
 
 
 _DOINGS: dict[Behaviour, Callable[[Browser, Page], Awaitable[None]]] = {

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from sandbox.demo.browser import PATIENCE_SECONDS, Browser, PageMissing
 from sandbox.demo.client_app import ClientApp
-from sandbox.demo.customers import EMAIL, GOOD_CARD, is_back_at_the_shop, submit_card, submit_debit
+from sandbox.demo.customers import EMAIL, GOOD_CARD, come_back, submit_card, submit_debit
 from sandbox.demo.days import DAY_SECONDS, Days
 from sandbox.stripe_simulator.control_client import Control
 
@@ -63,12 +63,12 @@ class Living:
     async def pay(self, card: str = GOOD_CARD) -> None:
         """Pay by card on the hosted page and come back to the shop."""
         page = await self.browser.open_until_elsewhere(self._checkout_url)
-        is_back_at_the_shop(await submit_card(self.browser, page, card))
+        await come_back(self.browser, await submit_card(self.browser, page, card))
 
     async def pay_by_debit(self, account: str) -> None:
         """Order a delayed debit on the hosted page and come back to the shop."""
         page = await self.browser.open_until_elsewhere(self._checkout_url)
-        is_back_at_the_shop(await submit_debit(self.browser, page, account))
+        await come_back(self.browser, await submit_debit(self.browser, page, account))
 
     async def pay_on_the_shops_page(self, card: str = GOOD_CARD) -> None:
         """Type a card into the PSP's fields on the shop's own page, as the frame sends it, and come back."""
@@ -79,7 +79,7 @@ class Living:
         answer = json.loads((await self.browser.submit(f"{self.fields_url}/{session_id}/confirm", form)).text)
         if answer.get("type") != "success":
             raise PageMissing(f"the card fields say {answer}")
-        is_back_at_the_shop(await self.browser.open(answer["return_url"]))
+        await come_back(self.browser, await self.browser.open(answer["return_url"]))
 
     # ------------------------------------------------------------------ the PSP and time
 

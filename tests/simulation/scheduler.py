@@ -19,7 +19,7 @@ T = TypeVar("T")
 #: A process waits for less than this only to look again at something; when nothing can have changed, it is skipped.
 _POLL_SECONDS = 60.0
 #: Ends a run whose processes keep each other busy for ever.
-_MOST_STEPS = 150_000
+_MOST_STEPS = 300_000
 
 _process: contextvars.ContextVar[Incarnation] = contextvars.ContextVar("_process")
 _Handle = asyncio.Handle

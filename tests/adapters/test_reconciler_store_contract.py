@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from payonce.adapters.postgres import Database, DatabaseThread
-from payonce.adapters.reconciler_report import PostgresReconcilerReport
+from payonce.adapters.postgres import Database
 from payonce.adapters.reconciler_statements import APPEAL_DAYS, UNFINISHED_STATUSES
 from payonce.adapters.reconciler_store import PostgresReconcilerStore
-from payonce.ports import DueOrder, DueRule, Mark, StatusAge, StoreUnavailable, StuckOrder, WaitingEvent
+from payonce.ports import DueOrder, DueRule, Mark, StatusAge, StoreUnavailable, WaitingEvent
 from services.reconciler.rules import WATCHED
 from tests.fakes.reconciler import FakeReconcilerStore, LedgerRow, ReconcilerTables
 from tests.fakes.reconciler_tables import Fake, Real, World
@@ -274,32 +273,3 @@ async def test_a_row_from_before_its_status_was_dated_is_as_old_as_its_last_chan
 
 def test_the_watched_statuses_are_those_that_the_database_finds_quickly() -> None:
     assert set(WATCHED) == set(UNFINISHED_STATUSES)
-
-
-@pytest.mark.stack
-async def test_the_report_pages_through_touched_orders_with_every_session_known(database_url: str) -> None:
-    engine = create_engine(database_url)
-    with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {TABLES}"))
-    real = Real(engine, None, None)  # type: ignore[arg-type]
-    past = NOW - 1_000 * 86_400
-    for name, at in (("ord_a", past), ("ord_b", past), ("ord_c", past - 100)):
-        real.order(name, "created", at, token=f"cs_{name}")
-    real.attempt(LedgerRow("ord_a", "expired", past, past, "cs_earlier"))
-    database = Database(database_url, application_name="report", pool_size=1)
-    thread = DatabaseThread(database)
-    report = PostgresReconcilerReport(thread)
-
-    first = await report.touched(since=past, after="", limit=1)
-    rest = await report.touched(since=past, after="ord_a", limit=10)
-    stuck = await report.stuck({"created": 60}, limit=2)
-
-    assert [(order.order_id, order.session_ids, order.facts) for order in first] == [
-        ("ord_a", ("cs_earlier", "cs_ord_a"), {})
-    ]
-    assert [order.order_id for order in rest] == ["ord_b"]
-    assert stuck[0] == StuckOrder("ord_c", "created", past - 100)
-    assert len(stuck) == 2
-    thread.close()
-    database.dispose()
-    engine.dispose()

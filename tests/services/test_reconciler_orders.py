@@ -4,65 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from payonce.codec import decode
-from payonce.domain.commands import RefreshPayment
 from payonce.ports import Mark, PublishFailed
-from services.reconciler.overdue_orders import ORDERS_TASK, SLOW_ORDERS_TASK, OverdueOrders
+from services.reconciler.overdue_orders import ORDERS_TASK, SLOW_ORDERS_TASK
 from services.reconciler.rate import LONGEST_SECONDS, Rate
-from services.reconciler.rules import WATCHED, ever_later, lost_rules, slow_rules
-from tests.fakes.clock import START, LoopClock, simulated
-from tests.fakes.log import as_read
-from tests.fakes.reconciler import FakeReconcilerStore, LedgerRow, OrderState, ReconcilerTables, SteppedLog
-
-NOW = int(START)
-HOUR, DAY = 3_600, 86_400
-
-
-def order_id(number: int = 0) -> str:
-    return "ord_" + "abcdefghij"[number % 10] * 20 + "abcdefghij"[number // 10 % 10] * 6
-
-
-@dataclass
-class World:
-    tables: ReconcilerTables = field(default_factory=ReconcilerTables)
-    log: SteppedLog = field(default_factory=SteppedLog)
-    per_second: float = 100
-    asks_after: dict[str, int] = field(default_factory=dict)
-
-    def begins_at(self, at: int) -> None:
-        """Let everything that was due up to then be done."""
-        self.tables.watermarks = {ORDERS_TASK: Mark(at), SLOW_ORDERS_TASK: Mark(at)}
-
-    def process(self) -> OverdueOrders:
-        """A new process that holds the lock, a second after its last round."""
-        store, clock = FakeReconcilerStore(self.tables), LoopClock()
-        self.tables.holder = store
-        rate = Rate(clock, per_second=self.per_second, first_seconds=1)
-        return OverdueOrders(
-            store, self.log, clock, rate=rate, asks_after=self.asks_after, api_version="2026-10-28.endive"
-        )
-
-    def asked(self) -> list[RefreshPayment]:
-        messages = [decode(as_read(record)) for record in self.log.records]
-        return [message for message in messages if isinstance(message, RefreshPayment)]
-
-
-async def for_a_while(world: World, seconds: int, every: int = 60) -> list[tuple[int, str]]:
-    """Do rounds in one process; return when which order was asked after."""
-    process, clock, asked = world.process(), LoopClock(), []
-    for _ in range(0, seconds, every):
-        before = len(world.log.records)
-        await process.run_once()
-        asked += [(int(clock.now()), command.order_id) for command in world.asked()[before:]]
-        await asyncio.sleep(every)
-    return asked
+from services.reconciler.rules import WATCHED, slow_rules
+from tests.fakes.clock import LoopClock, simulated
+from tests.fakes.overdue_orders import DAY, HOUR, NOW, World, for_a_while, order_id
+from tests.fakes.reconciler import LedgerRow, OrderState
 
 
 @pytest.mark.parametrize(
@@ -325,26 +279,3 @@ def test_a_watermark_in_the_future_does_not_silence_the_reconciler() -> None:
     asked = simulated(for_a_while(world, 900))
 
     assert [at - NOW for at, _ in asked] == [600]
-
-
-def test_a_status_s_first_age_can_be_set() -> None:
-    first = {rule.reason: rule.ages[:3] for rule in slow_rules({"registered": 7, "processing": 9})}
-
-    assert (first["registered"], first["processing"]) == ((7, 14, 28), (9, 18, 36))
-    assert lost_rules({"created": 5})[0].ages[:2] == (5, 10)
-
-
-def test_every_watched_status_is_asked_after_but_an_open_page() -> None:
-    reasons = {rule.reason for rule in (*lost_rules({}), *slow_rules({}))}
-
-    assert set(WATCHED) - reasons == {"registered"}
-    assert reasons - set(WATCHED) == {"expiry", "late_born", "appealed"}
-
-
-@given(first=st.integers(1, DAY), last=st.integers(DAY, 120 * DAY))
-def test_ages_double_until_a_week_and_then_come_weekly(first: int, last: int) -> None:
-    ages = ever_later(first, last)
-
-    assert ages[0] == first
-    assert all(later - earlier == min(earlier, 7 * DAY) for earlier, later in itertools.pairwise(ages))
-    assert ages[-1] <= last < ages[-1] + min(ages[-1], 7 * DAY)

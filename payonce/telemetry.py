@@ -73,6 +73,11 @@ fold_parked_events_total = Counter(
 fold_released_events_total = Counter(
     "payonce_fold_released_events_total", "Waiting events that were folded once their order was known"
 )
+fold_missing_offsets_total = Counter(
+    "payonce_fold_missing_offsets_total",
+    "Offsets at which the log had nothing when they were due: expired before the fold, or a transaction's marker",
+    ("topic",),
+)
 outbox_depth_rows = Gauge(
     "payonce_outbox_depth_rows", "Status changes waiting for the relay as it last saw them; growing: Kafka is away"
 )

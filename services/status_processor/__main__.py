@@ -24,7 +24,14 @@ from payonce.adapters.postgres import Database
 from payonce.catalog import topics_read_by, topics_written_by
 from payonce.settings import StatusProcessorSettings
 from services.status_processor.app import GROUP, FaustShell
-from services.status_processor.chores import LAG_SECONDS, MONTHS_AHEAD, MONTHS_SECONDS, SWEEP_SECONDS, every
+from services.status_processor.chores import (
+    LAG_SECONDS,
+    LOOK_SECONDS,
+    MONTHS_AHEAD,
+    MONTHS_SECONDS,
+    SWEEP_SECONDS,
+    every,
+)
 from services.status_processor.exit_codes import ExitCode, exit_code_of
 from services.status_processor.fold import Fold
 from services.status_processor.relay_thread import RelayThread
@@ -120,6 +127,7 @@ class Process:
                 every(SWEEP_SECONDS, self._fold.sweep, self._clock),
                 every(MONTHS_SECONDS, self._make_months, self._clock),
                 every(LAG_SECONDS, self._measure_lag, self._clock),
+                every(LOOK_SECONDS, self._look, self._clock),
             )
         ]
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -157,6 +165,10 @@ class Process:
     async def _measure_lag(self) -> None:
         if self._watchdog.is_member:
             self._shell.measure_lag()
+
+    async def _look(self) -> None:
+        if self._watchdog.is_member:
+            await self._shell.look()
 
     def _is_ready(self) -> bool:
         return self._watchdog.is_member and self._producer.is_alive and not self._shell.batches.is_held_up

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.types import TP, StreamT
 
 from payonce import telemetry
+from payonce.adapters.kafka.reader import holds_records
 from payonce.catalog import topics_read_by
 from payonce.ports import Clock, Record, StoreUnavailable, TopicPartition
 from payonce.settings import StatusProcessorSettings
 from services.status_processor.batches import Batches, Delivered
 from services.status_processor.delivery import EagerTransport
 from services.status_processor.fold import Fold
+from services.status_processor.succession import Hole
 
 log = structlog.get_logger()
 Offset = TypeVar("Offset")
@@ -40,7 +44,7 @@ class FaustShell:
     def __init__(self, settings: StatusProcessorSettings, fold: Fold, clock: Clock) -> None:
         self._fold = fold
         self.app = _app(settings)
-        self.batches = Batches(fold, clock, self)
+        self.batches = Batches(fold, clock, self, partial(_holds_records, settings.kafka_bootstrap_servers))
         transport = EagerTransport(self.app.conf.broker, self.app)
         transport.hooks = self
         self.app.transport = transport
@@ -69,8 +73,16 @@ class FaustShell:
             log.warning("a batch is still in progress at a revocation", waited_seconds=_BEFORE_REVOCATION_SECONDS)
         self._fold.revoked()
 
-    async def places_behind(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> Mapping[TP, int]:
-        """Return where to start the partitions whose rows are behind Kafka's offsets."""
+    async def starts(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> Mapping[TP, int]:
+        """Return where to start: the committed offsets (the beginning without one), or where the rows are behind."""
+        starts = {_place(tp): offset or 0 for tp, offset in committed.items()}
+        starts.update(await self._places_behind(committed, ends))
+        self.batches.begin(starts)
+        return {tp: starts[_place(tp)] for tp in committed}
+
+    async def _places_behind(
+        self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]
+    ) -> Mapping[TopicPartition, int]:
         try:
             behind = await self._fold.assigned(_by_place(committed), _by_place(ends))
         except StoreUnavailable as error:
@@ -79,7 +91,7 @@ class FaustShell:
         log.info("assigned", partitions=len(committed), generation=self.generation)
         if behind:
             log.warning("the database is behind Kafka: reading again from its positions", partitions=len(behind))
-        return {tp: behind[_place(tp)] for tp in committed if _place(tp) in behind}
+        return behind
 
     # -------------------------------------------------------------------- what the process asks
 
@@ -96,6 +108,18 @@ class FaustShell:
             lags[tp.topic] += max(0, ends.get(tp, 0) - self._fold.next_offset(_place(tp)))
         for topic, lag in lags.items():
             telemetry.fold_lag_records.labels(topic).set(lag)
+
+    async def look(self) -> None:
+        """Notice partitions whose records are not handed over any more. Raises RecordsPassedOver or LogAway."""
+        assignment = self.app.consumer.assignment()
+        if not assignment:
+            return
+        try:
+            ends = await self.app.consumer.highwaters(*assignment)
+        except KafkaError as error:
+            log.warning("the log's ends cannot be asked for", error=str(error))
+            return
+        await self.batches.look(_by_place(ends))
 
     async def _take(self, stream: StreamT[bytes]) -> None:
         async for events in stream.noack_take(BATCH_RECORDS, within=WINDOW_SECONDS):
@@ -154,6 +178,10 @@ def _by_place(offsets: Mapping[TP, Offset]) -> dict[TopicPartition, Offset]:
 
 def _place(tp: TP) -> TopicPartition:
     return TopicPartition(tp.topic, tp.partition)
+
+
+async def _holds_records(bootstrap_servers: str, hole: Hole) -> bool:
+    return await asyncio.to_thread(holds_records, bootstrap_servers, hole.place, hole.first, hole.end)
 
 
 def _record(message: Any) -> Record:

@@ -1,19 +1,21 @@
 """What is done with a batch that the consumer took: fold it, wait out an outage, or let go of it at a rebalance.
 
-A batch is acknowledged whole or not at all. Nothing but PositionMoved and bugs leaves `handle` as an exception.
+A batch is acknowledged whole or not at all. Nothing but PositionMoved, RecordsPassedOver and bugs leaves `handle` as an
+exception.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from payonce.ports import Clock, PublishFailed, Record, StoreUnavailable
+from payonce.ports import Clock, PublishFailed, Record, StoreUnavailable, TopicPartition
 from services.status_processor.fold import Fold
+from services.status_processor.succession import HoldsRecords, Succession
 
 log = structlog.get_logger()
 
@@ -48,19 +50,24 @@ class Delivered:
 class Batches:
     """Handles one batch at a time."""
 
-    def __init__(self, fold: Fold, clock: Clock, membership: Membership) -> None:
+    def __init__(self, fold: Fold, clock: Clock, membership: Membership, holds_records: HoldsRecords) -> None:
         self._fold = fold
+        self._succession = Succession(holds_records)
         self._clock = clock
         self._membership = membership
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_held_up = False
 
+    def begin(self, starts: Mapping[TopicPartition, int]) -> None:
+        """Expect an assignment's partitions to be handed over from these offsets on, without a gap."""
+        self._succession.begin(starts)
+
     async def handle(self, batch: Sequence[Delivered]) -> Sequence[bool]:
         """Return which of the batch to acknowledge, once they are durable; the others come again.
 
         While PostgreSQL or Kafka is away it waits, but at a rebalance or a stop it lets go within 50 ms plus the
-        running statement. Raises PositionMoved.
+        running statement. Raises PositionMoved, and RecordsPassedOver before anything is folded.
         """
         generation = self._membership.generation
         if self._membership.is_leaving:
@@ -69,12 +76,24 @@ class Batches:
         records = [each.record for each, is_current in zip(batch, current, strict=True) if is_current]
         self._idle.clear()
         try:
+            await self._succession.require(records)
             folded = not records or await self._fold_patiently(records, generation)
         finally:
             self._idle.set()
         if not folded or self._membership.generation != generation:
             return [False] * len(batch)
+        self._succession.done(records)
         return current
+
+    async def look(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Notice that nothing is handed over any more of partitions whose log ends there. Call it every 30 s or so.
+
+        Raises RecordsPassedOver.
+        """
+        if self.is_busy or self._membership.is_leaving:
+            self._succession.forget_look()
+        else:
+            await self._succession.look(ends)
 
     @property
     def is_busy(self) -> bool:

@@ -3,7 +3,9 @@
 Eager delivery: Faust hands each message over through two tasks and three turns of the loop, though the hand-over almost
 never waits. Here it is driven by hand for one step, and only what does wait takes the long way.
 At a revocation the batch in progress ends first, so that the next owner reads the positions that it wrote.
-At an assignment a partition goes back to where PostgreSQL is, if that is behind what Kafka has committed.
+At an assignment every partition is sought, and goes back to where PostgreSQL is if that is behind what Kafka has
+committed. aiokafka seeks no partition without a committed offset: a fetch that was under way when the group rebalanced
+may have taken its first records meanwhile, and Faust drops them, trusting in the seek.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ class RebalanceHooks(Protocol):
         """Finish what is in progress. Bounded."""
         ...
 
-    async def places_behind(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> Mapping[TP, int]:
-        """Return where to start the partitions whose rows are behind the committed offset. Bounded.
+    async def starts(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> Mapping[TP, int]:
+        """Return where to start each partition: at its committed offset, or before that. Bounded.
 
         `ends` is where their log ends now.
         """
@@ -53,13 +55,12 @@ class EagerConsumer(Consumer):  # type: ignore[misc]  # Faust's classes are unty
         await self.transport.hooks.before_revocation()
         await super().on_partitions_revoked(revoked)
 
-    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+    async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to the committed offsets, or further back; Faust keeps what this returns as its own positions."""
         committed: Mapping[TP, int | None] = await super().seek_to_committed()
-        behind = await self.transport.hooks.places_behind(committed, await self.highwaters(*committed))
-        if behind:
-            await self.seek_wait(behind)
-        return {**committed, **behind}
+        starts: Mapping[TP, int] = await self.transport.hooks.starts(committed, await self.highwaters(*committed))
+        await self.seek_wait(starts)
+        return starts
 
 
 class EagerTransport(Transport):  # type: ignore[misc]

@@ -10,7 +10,7 @@ import pytest
 
 from payonce.audit import chained, check, former_hashes, renumbered
 from payonce.ports.ops import Action, OpsTransaction, Replay
-from tests.fakes.ops_stores import Fake, Real
+from tests.fakes.ops_stores import Fake, Real, chosen
 from tests.fakes.virtual_clock import START
 
 NOW = datetime.fromtimestamp(START, UTC)
@@ -18,12 +18,7 @@ NOW = datetime.fromtimestamp(START, UTC)
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
 def world(request: pytest.FixtureRequest) -> Iterator[Fake | Real]:
-    if request.param == "fake":
-        yield Fake()
-        return
-    real = Real(request.getfixturevalue("database_url"))
-    yield real
-    real.close()
+    yield from chosen(request)
 
 
 def test_the_chain_is_read_back_as_it_was_hashed(world: Fake | Real) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from payonce.audit import chained
 from payonce.ports import OutgoingRecord, TopicPartition
-from payonce.ports.ops import Action, Edit, Letter, LetterFilter, OpsTransaction, Replay
+from payonce.ports.ops import Action, Edit, Letter, LetterFilter, OpsTransaction, Replay, ReplayItem
 from payonce.ports.ops_reads import REFUSALS, LedgerView, RefundView, TimelineLine
 from tests.fakes.dead_letters import garbage, letter, original
-from tests.fakes.ops_stores import Fake, Real
+from tests.fakes.ops_stores import Fake, Real, chosen
 from tests.fakes.registrations import register
 from tests.fakes.virtual_clock import START
 
@@ -22,12 +22,7 @@ NOW = datetime.fromtimestamp(START, UTC)
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.stack)])
 def world(request: pytest.FixtureRequest) -> Iterator[Fake | Real]:
-    if request.param == "fake":
-        yield Fake()
-        return
-    real = Real(request.getfixturevalue("database_url"))
-    yield real
-    real.close()
+    yield from chosen(request)
 
 
 def some_letter(number: int = 0, **changes: object) -> Letter:
@@ -231,3 +226,17 @@ def test_replays_run_one_after_the_other_and_a_cancelled_one_only_to_finish_what
     assert world.run(lambda tx: tx.running_replay()) == cancelled
     world.run(lambda tx: tx.save_item(replace(item, state="sent")))
     assert world.run(lambda tx: tx.running_replay()) == later
+
+
+def test_a_replay_that_was_lost_with_a_restored_database_stays_lost(world: Fake | Real) -> None:
+    """Its record was on its way meanwhile; what is then said of it is about nothing."""
+    stored(world, some_letter())
+    replay = Replay("rp_lost", "olga", NOW, "why")
+
+    world.run(lambda tx: tx.save_item(ReplayItem("rp_lost", 1, some_letter().letter_id, state="sent")))
+    world.run(lambda tx: tx.save_replay(replace(replay, state="finished", ended_at=NOW)))
+
+    assert world.run(lambda tx: tx.replay("rp_lost")) is None
+    assert world.run(lambda tx: tx.next_item("rp_lost")) is None
+    assert world.run(lambda tx: tx.item_counts("rp_lost")) == {}
+    assert world.run(lambda tx: tx.skipped_items("rp_lost", 5)) == []

@@ -150,14 +150,16 @@ class MemoryOpsTransaction:
         return min(running, key=lambda each: (each.started_at, each.replay_id), default=None)
 
     def save_replay(self, replay: Replay) -> None:
-        self._t.replays[replay.replay_id] = replay
+        if replay.replay_id in self._t.replays:
+            self._t.replays[replay.replay_id] = replay
 
     def next_item(self, replay_id: str) -> ReplayItem | None:
-        left = [item for item in self._t.items[replay_id] if item.state in {"prepared", "waiting"}]
+        left = [item for item in self._t.items.get(replay_id, ()) if item.state in {"prepared", "waiting"}]
         return min(left, key=lambda item: (item.state != "prepared", item.number), default=None)
 
     def save_item(self, item: ReplayItem) -> None:
-        self._t.items[item.replay_id][item.number - 1] = item
+        if item.replay_id in self._t.items:
+            self._t.items[item.replay_id][item.number - 1] = item
 
     def replays(self, *, limit: int, state: ReplayState | None = None, after: str | None = None) -> Sequence[Replay]:
         matching = [each for each in self._t.replays.values() if state in {None, each.state}]
@@ -168,10 +170,10 @@ class MemoryOpsTransaction:
         return newest_first[:limit]
 
     def item_counts(self, replay_id: str) -> Mapping[ItemState, int]:
-        return Counter(item.state for item in self._t.items[replay_id])
+        return Counter(item.state for item in self._t.items.get(replay_id, ()))
 
     def skipped_items(self, replay_id: str, limit: int) -> Sequence[ReplayItem]:
-        return [item for item in self._t.items[replay_id] if item.state == "skipped"][:limit]
+        return [item for item in self._t.items.get(replay_id, ()) if item.state == "skipped"][:limit]
 
     def last_action(self) -> ChainedAction | None:
         return self._t.actions[-1] if self._t.actions else None

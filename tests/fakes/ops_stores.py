@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+import pytest
 from sqlalchemy import text
 
 from payonce.adapters.ops_store import PostgresOpsStore
@@ -17,6 +18,16 @@ from tests.fakes.ops_store import MemoryOpsStore
 T = TypeVar("T")
 _OPS = "dead_letter, dead_letter_position, replay, replay_item, ops_action"
 TABLES = f"{_OPS}, payment_event, psp_registration, psp_refund"
+
+
+def chosen(request: pytest.FixtureRequest) -> Iterator[Fake | Real]:
+    """Yield what a fixture's parameter names: "fake" or "real"."""
+    if request.param == "fake":
+        yield Fake()
+        return
+    real = Real(request.getfixturevalue("database_url"))
+    yield real
+    real.close()
 
 
 class Fake:

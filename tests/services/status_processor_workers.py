@@ -34,7 +34,7 @@ class Workers:
         self._guard = Guard()
         self.children: list[Child] = []
 
-    def start(self) -> Child:
+    def start(self, module: str = "services.status_processor") -> Child:
         """Start a worker and return at once."""
         number = len(self.children)
         env = {
@@ -43,7 +43,7 @@ class Workers:
             "PAYONCE_DATABASE_URL": self._database_url,
             "PAYONCE_FAUST_DATA_FOLDER": str(self._folder / f"faust-{number}"),
         }
-        argv = [sys.executable, "-m", "services.status_processor"]
+        argv = [sys.executable, "-m", module]
         child = Child(argv, env=env, log=self._folder / f"worker-{number}.log", guard=self._guard)
         self.children.append(child)
         return child

@@ -10,15 +10,19 @@ from typing import Any
 import pytest
 from mode import Service
 
+from payonce import telemetry
+from payonce.adapters.kafka.producer import ProducerEnded
+from payonce.adapters.kafka.reader import LogAway
 from payonce.ports import PositionMoved, Record, StoreUnavailable
 from services.status_processor.batches import Batches, Delivered
 from services.status_processor.chores import every, run_once
 from services.status_processor.delivery import EagerConsumer
 from services.status_processor.exit_codes import ExitCode, exit_code_of
+from services.status_processor.succession import Hole, RecordsPassedOver
 from services.status_processor.watchdog import LIMIT_SECONDS, Watchdog
 from tests.fakes.clock import LoopClock, simulated
 from tests.services.status_processor_bench import FoldOnFakes
-from tests.services.status_processor_records import Life
+from tests.services.status_processor_records import COMMANDS, Life
 
 
 @dataclass(slots=True)
@@ -36,14 +40,26 @@ class Shell:
     bench: FoldOnFakes = field(default_factory=FoldOnFakes)
     group: Group = field(default_factory=Group)
     batches: Batches = field(init=False)
+    log_is_whole: bool = True
+    asked: list[Hole] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.batches = Batches(self.bench.fold, LoopClock(), self.group)
+        self.batches = Batches(self.bench.fold, LoopClock(), self.group, self._holds_records)
+
+    async def _holds_records(self, hole: Hole) -> bool:
+        self.asked.append(hole)
+        return self.log_is_whole
 
     def delivered(self, *generations: int) -> list[Delivered]:
         """Return one registration per generation, in one partition."""
         records: list[Record] = self.bench.log.append([Life(1).register() for _ in generations])
         return [Delivered(record, generation) for record, generation in zip(records, generations, strict=True)]
+
+    def delivered_from_the_beginning(self, number: int) -> list[Delivered]:
+        """Return that many registrations of a partition that is handed over from offset 0 on."""
+        batch = self.delivered(*[1] * number)
+        self.batches.begin({batch[0].record.topic_partition: 0})
+        return batch
 
     def database_is_away(self) -> None:
         """Make every call of the store fail."""
@@ -126,6 +142,125 @@ async def test_a_moved_position_leaves_the_handler() -> None:
 
     with pytest.raises(PositionMoved):
         await shell.batches.handle(shell.delivered(1))
+
+
+# ------------------------------------------------------------------------------------------ what is handed over
+
+
+async def test_a_record_that_was_passed_over_ends_the_process_before_anything_is_folded() -> None:
+    shell = Shell()
+    _, *later = shell.delivered_from_the_beginning(3)
+
+    with pytest.raises(RecordsPassedOver):
+        await shell.batches.handle(later)
+
+    assert (shell.asked, shell.bench.rows()) == ([Hole(later[0].record.topic_partition, 0, 1)], {})
+
+
+async def test_a_record_that_was_passed_over_in_the_middle_is_noticed_too() -> None:
+    shell = Shell()
+    first, second, _, fourth = shell.delivered_from_the_beginning(4)
+    assert await shell.batches.handle([first]) == [True]
+
+    with pytest.raises(RecordsPassedOver):
+        await shell.batches.handle([second, fourth])
+
+    assert shell.asked == [Hole(first.record.topic_partition, 2, 3)]
+
+
+async def test_a_batch_that_was_let_go_must_come_again() -> None:
+    """Whatever made us think that a rebalance was under way: without one, its records would be lost."""
+    shell = Shell()
+    first, second = shell.delivered_from_the_beginning(2)
+    shell.group.is_leaving = True
+    assert await shell.batches.handle([first]) == [False]
+    shell.group.is_leaving = False
+
+    with pytest.raises(RecordsPassedOver):
+        await shell.batches.handle([second])
+
+
+async def test_records_that_come_again_are_no_hole() -> None:
+    shell = Shell()
+    batch = shell.delivered_from_the_beginning(3)
+
+    assert await shell.batches.handle(batch) == [True] * 3
+    assert await shell.batches.handle(batch[1:]) == [True] * 2
+    shell.batches.begin({batch[0].record.topic_partition: 0})
+    assert await shell.batches.handle(batch[:2]) == [True] * 2
+    assert await shell.batches.handle(batch[2:]) == [True]
+    assert shell.asked == []
+
+
+async def test_offsets_at_which_the_log_has_nothing_are_passed_and_counted() -> None:
+    shell = Shell(log_is_whole=False)
+    _, _, third = shell.delivered_from_the_beginning(3)
+    before = missing_offsets()
+
+    assert await shell.batches.handle([third]) == [True]
+    assert missing_offsets() - before == 2
+    assert len(shell.bench.rows()) == 1
+
+
+async def test_a_partition_whose_next_record_never_comes_ends_the_process_at_the_second_look() -> None:
+    """The last record of a partition has none behind it by which one could tell that it was passed over."""
+    shell = Shell()
+    [first, _] = batch = shell.delivered_from_the_beginning(2)
+    ends = {first.record.topic_partition: 2}
+    await shell.batches.handle([first])
+    await shell.batches.look(ends)
+
+    with pytest.raises(RecordsPassedOver):
+        await shell.batches.look(ends)
+
+    assert await shell.batches.handle(batch) == [True, True]
+
+
+async def test_partitions_that_move_on_are_no_reason_to_end() -> None:
+    shell = Shell()
+    for batch in ([each] for each in shell.delivered_from_the_beginning(4)):
+        await shell.batches.look({batch[0].record.topic_partition: 4})
+        await shell.batches.handle(batch)
+    await shell.batches.look({batch[0].record.topic_partition: 4})
+    await shell.batches.look({batch[0].record.topic_partition: 4})
+
+    assert shell.asked == []
+
+
+@pytest.mark.parametrize("reason", ["rebalance", "assignment", "backlog"])
+async def test_who_has_a_reason_to_wait_is_looked_at_anew(reason: str) -> None:
+    shell = Shell()
+    [first] = shell.delivered_from_the_beginning(1)
+    place = first.record.topic_partition
+    await shell.batches.look({place: 1})
+    if reason == "rebalance":
+        shell.group.is_leaving = True
+        await shell.batches.look({place: 1})
+        shell.group.is_leaving = False
+    elif reason == "assignment":
+        shell.batches.begin({place: 0})
+    else:
+        await shell.batches.look({place: 20_001})
+    await shell.batches.look({place: 1})
+    assert shell.asked == []
+
+    with pytest.raises(RecordsPassedOver):
+        await shell.batches.look({place: 1})
+
+
+async def test_a_marker_at_the_end_of_the_log_is_asked_about_once() -> None:
+    shell = Shell(log_is_whole=False)
+    [first, second] = shell.delivered_from_the_beginning(2)
+    place = first.record.topic_partition
+    for _ in range(5):
+        await shell.batches.look({place: 1})
+
+    assert shell.asked == [Hole(place, 0, 1)]
+    assert await shell.batches.handle([second]) == [True]
+
+
+def missing_offsets() -> float:
+    return float(telemetry.fold_missing_offsets_total.labels(COMMANDS)._value.get())
 
 
 # ------------------------------------------------------------------------------------------ watchdog
@@ -264,6 +399,13 @@ async def test_a_bug_in_a_chore_is_not_swallowed() -> None:
 
 
 def test_each_end_has_its_exit_code() -> None:
-    reasons = [None, PositionMoved(), ZeroDivisionError()]
+    reasons = {
+        None: ExitCode.CLEAN,
+        ProducerEnded(): ExitCode.KAFKA_LOST,
+        LogAway(): ExitCode.KAFKA_AWAY,
+        PositionMoved(): ExitCode.POSITION_MOVED,
+        RecordsPassedOver(): ExitCode.RECORDS_PASSED_OVER,
+        ZeroDivisionError(): ExitCode.BUG,
+    }
 
-    assert [exit_code_of(reason) for reason in reasons] == [ExitCode.CLEAN, ExitCode.POSITION_MOVED, ExitCode.BUG]
+    assert {reason: exit_code_of(reason) for reason in reasons} == reasons

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from payonce.ports import PublishFailed, Record, StoreUnavailable, TopicPartition
 from services.status_processor.batches import Batches, Delivered
 from services.status_processor.fold import Fold
+from services.status_processor.succession import Hole
 from tests.simulation.groups import Group
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Incarnation, LoopClock
@@ -39,7 +40,7 @@ class FoldMember:
         self.owner = owner
         self.generation = 0
         self.is_leaving = True
-        self.batches = Batches(fold, clock, self)
+        self.batches = Batches(fold, clock, self, _holds_records)
         self._fold = fold
         self._group = group
         self._network = network
@@ -105,6 +106,7 @@ class FoldMember:
             if self._rng.random() < 0.7:
                 self._buffer.clear()
             self._next = {place: behind.get(place, offset or 0) for place, offset in committed.items()}
+            self.batches.begin(self._next)
             self.is_leaving = False
             self._arrived.set()
 
@@ -170,3 +172,8 @@ class FoldMember:
                 if not self._is_committing and not self.is_leaving:
                     self._is_committing = True
                     self._network.loop.create_task(self._commit_soon())
+
+
+async def _holds_records(hole: Hole) -> bool:
+    """Every offset of the simulated log has its record."""
+    return True

@@ -10,6 +10,7 @@ from payonce.ports import PositionMoved
 from services.checkout_api.clients import Client
 from services.checkout_api.links import Links
 from services.psp_worker.exits import LedgerContradicted
+from services.status_processor.succession import RecordsPassedOver
 from tests.simulation.dice import dice
 from tests.simulation.log import SimulatedProducer
 from tests.simulation.scheduler import Incarnation, LoopClock
@@ -27,7 +28,7 @@ LINKS = Links("https://pay.example", (b"link-secret",))
 SHOP = Client("shop", "shop", frozenset({"https://shop.example"}), 1000.0, b"return-secret")
 SESSION_LIFETIME_SECONDS = 82_500
 #: How a process may end by itself; anything else is a bug.
-EXPECTED_ENDS = (PositionMoved, LedgerContradicted, TimeoutError)
+EXPECTED_ENDS = (PositionMoved, RecordsPassedOver, LedgerContradicted, TimeoutError)
 
 
 class Process:

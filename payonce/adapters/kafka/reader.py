@@ -129,6 +129,17 @@ class LogReader:
         return int(low), int(high)
 
 
+def holds_records(bootstrap_servers: str, place: TopicPartition, first: int, end: int) -> bool:
+    """Return whether there is a record at an offset from `first` up to `end` (exclusive), by asking the log.
+
+    There is none where all have expired, or where the offsets are a transaction's markers. Blocking (a second or so);
+    raises LogAway.
+    """
+    with LogReader(bootstrap_servers, client_id="payonce-holes") as reader:
+        low, _ = reader.bounds([place.topic])[place]
+        return any(reader.read({place: max(first, low)}, {place: end}))
+
+
 _PASSING = frozenset(
     {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}  # noqa: SLF001
 )

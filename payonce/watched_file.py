@@ -5,16 +5,19 @@ A broken new one locks nobody out.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
 from prometheus_client import Gauge
+from pydantic import BaseModel, ValidationError
 
 from payonce.ports import Clock
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 #: A change is noticed by the first look at least this long after the last one.
 _LOOK_SECONDS = 1.0
@@ -24,6 +27,17 @@ log = structlog.get_logger()
 
 class BadFile(Exception):
     """The file cannot be used; the message says where, and never what stands there."""
+
+
+def toml_as(model: type[M], document: str) -> M:
+    """Return what a TOML document says, as the model understands it. Raises BadFile."""
+    try:
+        return model.model_validate(tomllib.loads(document))
+    except tomllib.TOMLDecodeError as error:
+        raise BadFile(f"not TOML: {error}") from error
+    except ValidationError as error:
+        places = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise BadFile(places) from error
 
 
 class WatchedFile(Generic[T]):

@@ -5,14 +5,13 @@ What a client may be is decided here alone: `payonce clients` prints no entry th
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from payonce.watched_file import BadFile
+from payonce.watched_file import BadFile, toml_as
 from services.checkout_api.clients import Client, Clients, Key, Scope
 from services.checkout_api.origins import origin_of
 
@@ -82,13 +81,7 @@ class _Document(BaseModel):
 
 
 def _declared(document: str) -> list[_Declared]:
-    try:
-        declared = _Document.model_validate(tomllib.loads(document)).client
-    except tomllib.TOMLDecodeError as error:
-        raise BadFile(f"not TOML: {error}") from error
-    except ValidationError as error:
-        places = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise BadFile(places) from error
+    declared = toml_as(_Document, document).client
     _refuse_doubles("client id", [client.id for client in declared])
     _refuse_doubles("key hash", [key.hash for client in declared for key in client.all_keys()])
     return declared

@@ -6,14 +6,13 @@ Tokens are long random strings, so a plain SHA-256 of them is what is stored and
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from payonce.watched_file import BadFile
+from payonce.watched_file import BadFile, toml_as
 
 Role = Literal["viewer", "operator", "approver"]
 _HASH_PREFIX = "sha256:"
@@ -46,13 +45,7 @@ def token_hash(token: str) -> str:
 
 def read_operators(document: str) -> Operators:
     """Return the operators of a TOML document. Raises BadFile."""
-    try:
-        declared = _Document.model_validate(tomllib.loads(document)).operator
-    except tomllib.TOMLDecodeError as error:
-        raise BadFile(f"not TOML: {error}") from error
-    except ValidationError as error:
-        places = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise BadFile(places) from error
+    declared = toml_as(_Document, document).operator
     if len({item.id for item in declared}) < len(declared):
         raise BadFile("the same operator id twice: an approval must be another person's")
     hashes = [hashed for item in declared for hashed in item.token_hashes]

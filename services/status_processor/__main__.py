@@ -25,7 +25,6 @@ from payonce.catalog import topics_read_by, topics_written_by
 from payonce.settings import StatusProcessorSettings
 from services.status_processor.app import GROUP, FaustShell
 from services.status_processor.chores import (
-    LAG_SECONDS,
     LOOK_SECONDS,
     MONTHS_AHEAD,
     MONTHS_SECONDS,
@@ -126,7 +125,6 @@ class Process:
                 self._until_the_log_is_lost(),
                 every(SWEEP_SECONDS, self._fold.sweep, self._clock),
                 every(MONTHS_SECONDS, self._make_months, self._clock),
-                every(LAG_SECONDS, self._measure_lag, self._clock),
                 every(LOOK_SECONDS, self._look, self._clock),
             )
         ]
@@ -161,10 +159,6 @@ class Process:
 
     async def _make_months(self) -> None:
         await self._store.make_months(ahead=MONTHS_AHEAD)
-
-    async def _measure_lag(self) -> None:
-        if self._watchdog.is_member:
-            self._shell.measure_lag()
 
     async def _look(self) -> None:
         if self._watchdog.is_member:

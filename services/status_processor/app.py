@@ -9,25 +9,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import faust
 import structlog
-from aiokafka.errors import KafkaError
 from faust.types import TP, StreamT
 
 from payonce import telemetry
+from payonce.adapters.kafka.log_bounds import LogBounds
 from payonce.adapters.kafka.reader import holds_records
 from payonce.catalog import topics_read_by
 from payonce.ports import Clock, Record, StoreUnavailable, TopicPartition
 from payonce.settings import StatusProcessorSettings
+from services.status_processor import starting
 from services.status_processor.batches import Batches, Delivered
 from services.status_processor.delivery import EagerTransport
 from services.status_processor.fold import Fold
-from services.status_processor.succession import Hole
+from services.status_processor.succession import Hole, note_missing
 
 log = structlog.get_logger()
-Offset = TypeVar("Offset")
 
 #: The consumer group, and the name that dead letters carry.
 GROUP = "status_processor"
@@ -36,6 +36,8 @@ BATCH_RECORDS = 500
 WINDOW_SECONDS = 0.01
 #: Well under the group's rebalance timeout of 60 s; a batch in progress is bounded by the statement timeouts.
 _BEFORE_REVOCATION_SECONDS = 15.0
+#: Of a partition that nobody leads now. All that comes may then have been told before: telling it again is harmless.
+_UNKNOWN_END = 2**63 - 1
 
 
 class FaustShell:
@@ -44,6 +46,7 @@ class FaustShell:
     def __init__(self, settings: StatusProcessorSettings, fold: Fold, clock: Clock) -> None:
         self._fold = fold
         self.app = _app(settings)
+        self._bounds = LogBounds(settings.kafka_bootstrap_servers, client_id=f"{GROUP}-bounds")
         self.batches = Batches(fold, clock, self, partial(_holds_records, settings.kafka_bootstrap_servers))
         transport = EagerTransport(self.app.conf.broker, self.app)
         transport.hooks = self
@@ -73,18 +76,25 @@ class FaustShell:
             log.warning("a batch is still in progress at a revocation", waited_seconds=_BEFORE_REVOCATION_SECONDS)
         self._fold.revoked()
 
-    async def starts(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> Mapping[TP, int]:
+    async def starts(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """Return where to start: the committed offsets (the beginning without one), or where the rows are behind."""
-        starts = {_place(tp): offset or 0 for tp, offset in committed.items()}
-        starts.update(await self._places_behind(committed, ends))
-        self.batches.begin(starts)
-        return {tp: starts[_place(tp)] for tp in committed}
+        offsets = {_place(tp): offset for tp, offset in committed.items()}
+        ends = await asyncio.to_thread(self._bounds.ends, offsets)
+        beginnings = await asyncio.to_thread(self._bounds.beginnings, offsets)
+        found = starting.starts(offsets, await self._places_behind(offsets, ends), beginnings, ends)
+        for hole in found.expired:
+            note_missing(hole)
+        for place in found.shortened:
+            log.error("the log has lost its end: reading it anew", topic=place.topic, partition=place.partition)
+        self.batches.begin(found.offsets)
+        return {tp: found.offsets[_place(tp)] for tp in committed}
 
     async def _places_behind(
-        self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]
+        self, committed: Mapping[TopicPartition, int | None], ends: Mapping[TopicPartition, int]
     ) -> Mapping[TopicPartition, int]:
+        known = {place: ends.get(place, _UNKNOWN_END) for place in committed}
         try:
-            behind = await self._fold.assigned(_by_place(committed), _by_place(ends))
+            behind = await self._fold.assigned(committed, known)
         except StoreUnavailable as error:
             log.warning("assigned; the positions are read later", partitions=len(committed), error=str(error))
             return {}
@@ -100,26 +110,20 @@ class FaustShell:
         # Private, all of it, and the only place where aiokafka tells the truth; `_consumer` does not make one.
         return int(self.app._consumer._thread._consumer._coordinator.generation)  # noqa: SLF001
 
-    def measure_lag(self) -> None:
-        """Set the lag of each topic from the partitions that we hold."""
+    async def look(self) -> None:
+        """Set the lag of each topic, and notice partitions whose records are not handed over any more.
+
+        Raises RecordsPassedOver or LogAway.
+        """
+        held = {_place(tp) for tp in self.app.consumer.assignment()}
+        ends = await asyncio.to_thread(self._bounds.ends, held)
         lags = dict.fromkeys(topics_read_by(GROUP), 0)
-        ends = self.app.monitor.tp_end_offsets
-        for tp in self.app.consumer.assignment():
-            lags[tp.topic] += max(0, ends.get(tp, 0) - self._fold.next_offset(_place(tp)))
+        for place, end in ends.items():
+            lags[place.topic] += max(0, end - self._fold.next_offset(place))
         for topic, lag in lags.items():
             telemetry.fold_lag_records.labels(topic).set(lag)
-
-    async def look(self) -> None:
-        """Notice partitions whose records are not handed over any more. Raises RecordsPassedOver or LogAway."""
-        assignment = self.app.consumer.assignment()
-        if not assignment:
-            return
-        try:
-            ends = await self.app.consumer.highwaters(*assignment)
-        except KafkaError as error:
-            log.warning("the log's ends cannot be asked for", error=str(error))
-            return
-        await self.batches.look(_by_place(ends))
+        if held:
+            await self.batches.look(ends)
 
     async def _take(self, stream: StreamT[bytes]) -> None:
         async for events in stream.noack_take(BATCH_RECORDS, within=WINDOW_SECONDS):
@@ -170,10 +174,6 @@ def _app(settings: StatusProcessorSettings) -> faust.App:
     app.loop = asyncio.get_running_loop()
     app.finalize()
     return app
-
-
-def _by_place(offsets: Mapping[TP, Offset]) -> dict[TopicPartition, Offset]:
-    return {_place(tp): offset for tp, offset in offsets.items()}
 
 
 def _place(tp: TP) -> TopicPartition:

@@ -1,7 +1,7 @@
 """What is done with a batch that the consumer took: fold it, wait out an outage, or let go of it at a rebalance.
 
-A batch is acknowledged whole or not at all. Nothing but PositionMoved, RecordsPassedOver and bugs leaves `handle` as an
-exception.
+A batch is acknowledged whole or not at all. Nothing but PositionMoved, RecordsPassedOver, LogAway and bugs leaves
+`handle` as an exception.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import structlog
 
 from payonce.ports import Clock, PublishFailed, Record, StoreUnavailable, TopicPartition
 from services.status_processor.fold import Fold
-from services.status_processor.succession import HoldsRecords, Succession
+from services.status_processor.succession import HoldsRecords, RecordsPassedOver, Succession
 
 log = structlog.get_logger()
 
@@ -23,6 +23,8 @@ _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
 #: How soon a waiting worker notices a rebalance.
 _SLICE_SECONDS = 0.05
+#: Two minutes: the group waits for its members for one, and positions to begin at are there in half of one.
+_MOST_LOOKS_WHILE_LEAVING = 24
 
 
 class Membership(Protocol):
@@ -58,6 +60,7 @@ class Batches:
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_held_up = False
+        self._looks_while_leaving = 0
 
     def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         """Expect an assignment's partitions to be handed over from these offsets on, without a gap."""
@@ -67,7 +70,7 @@ class Batches:
         """Return which of the batch to acknowledge, once they are durable; the others come again.
 
         While PostgreSQL or Kafka is away it waits, but at a rebalance or a stop it lets go within 50 ms plus the
-        running statement. Raises PositionMoved, and RecordsPassedOver before anything is folded.
+        running statement. Raises PositionMoved; before anything is folded, RecordsPassedOver and LogAway.
         """
         generation = self._membership.generation
         if self._membership.is_leaving:
@@ -76,8 +79,8 @@ class Batches:
         records = [each.record for each, is_current in zip(batch, current, strict=True) if is_current]
         self._idle.clear()
         try:
-            await self._succession.require(records)
-            folded = not records or await self._fold_patiently(records, generation)
+            await self._require_succession(records, generation)
+            folded = self._is_ours(generation) and (not records or await self._fold_patiently(records, generation))
         finally:
             self._idle.set()
         if not folded or self._membership.generation != generation:
@@ -86,14 +89,17 @@ class Batches:
         return current
 
     async def look(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Notice that nothing is handed over any more of partitions whose log ends there. Call it every 30 s or so.
+        """Notice that nothing is handed over any more of partitions whose log ends there. Call it every 5 s or so.
 
-        Raises RecordsPassedOver.
+        Raises RecordsPassedOver, also for a rebalance that has no end, and LogAway.
         """
-        if self.is_busy or self._membership.is_leaving:
-            self._succession.forget_look()
-        else:
-            await self._succession.look(ends)
+        self._looks_while_leaving = self._looks_while_leaving + 1 if self._membership.is_leaving else 0
+        if self._looks_while_leaving > _MOST_LOOKS_WHILE_LEAVING:
+            raise RecordsPassedOver("the group has our membership, and nothing is handed over to us")
+        if self.is_held_up or self._membership.is_leaving:
+            self._succession.forget_looks()
+        elif not self.is_busy:
+            await self._look(ends)
 
     @property
     def is_busy(self) -> bool:
@@ -108,6 +114,23 @@ class Batches:
         except TimeoutError:
             return False
         return True
+
+    async def _look(self, ends: Mapping[TopicPartition, int]) -> None:
+        try:
+            await self._succession.look(ends)
+        except RecordsPassedOver:
+            if not self._membership.is_leaving:
+                raise  # else a rebalance has begun while the log was asked, after which all is read again
+
+    async def _require_succession(self, records: Sequence[Record], generation: int) -> None:
+        try:
+            await self._succession.require(records)
+        except RecordsPassedOver:
+            if self._is_ours(generation):
+                raise
+
+    def _is_ours(self, generation: int) -> bool:
+        return not self._membership.is_leaving and self._membership.generation == generation
 
     async def _fold_patiently(self, records: Sequence[Record], generation: int) -> bool:
         pause = _FIRST_PAUSE_SECONDS
@@ -131,7 +154,7 @@ class Batches:
         """Return whether the partitions are still ours after the pause."""
         until = self._clock.monotonic() + seconds
         while self._clock.monotonic() < until:
-            if self._membership.is_leaving or self._membership.generation != generation:
+            if not self._is_ours(generation):
                 return False
             await self._clock.sleep(_SLICE_SECONDS)
-        return not self._membership.is_leaving and self._membership.generation == generation
+        return self._is_ours(generation)

@@ -1,4 +1,4 @@
-"""What is done from time to time beside the fold: waiting events, months, lag, a look for partitions that stand."""
+"""What is done from time to time beside the fold: waiting events, months, lag and partitions that stand still."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ SWEEP_SECONDS = 30.0
 MONTHS_SECONDS = 6 * 3600.0
 #: Two months are made before they begin, so that a month of trouble goes unnoticed by the timeline.
 MONTHS_AHEAD = 2
-LAG_SECONDS = 5.0
-LOOK_SECONDS = 30.0
+LOOK_SECONDS = 5.0
 _AGAIN_SECONDS = 5.0
 
 

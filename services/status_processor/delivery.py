@@ -10,12 +10,18 @@ may have taken its first records meanwhile, and Faust drops them, trusting in th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Generator, Mapping
 from typing import Any, Protocol
 
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP
 from mode.services import WaitResults
+
+from payonce.adapters.kafka.reader import LogAway
+
+#: Below Faust's `broker_request_timeout`, and time for the slowest part: PostgreSQL, and a dead letter on its way.
+_SEEK_SECONDS = 30.0
 
 
 class RebalanceHooks(Protocol):
@@ -25,11 +31,8 @@ class RebalanceHooks(Protocol):
         """Finish what is in progress. Bounded."""
         ...
 
-    async def starts(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> Mapping[TP, int]:
-        """Return where to start each partition: at its committed offset, or before that. Bounded.
-
-        `ends` is where their log ends now.
-        """
+    async def starts(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
+        """Return where to start each partition: at its committed offset, or before that."""
         ...
 
 
@@ -56,10 +59,20 @@ class EagerConsumer(Consumer):  # type: ignore[misc]  # Faust's classes are unty
         await super().on_partitions_revoked(revoked)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek to the committed offsets, or further back; Faust keeps what this returns as its own positions."""
-        committed: Mapping[TP, int | None] = await super().seek_to_committed()
-        starts: Mapping[TP, int] = await self.transport.hooks.starts(committed, await self.highwaters(*committed))
-        await self.seek_wait(starts)
+        """Seek to the committed offsets, or further back; Faust keeps what this returns as its own positions.
+
+        Where that takes too long the process ends, with LogAway: Faust's own limit would end the task that resumes the
+        flow, and nothing else, so that a healthy member would hold its partitions for ever and read none of them.
+        """
+        try:
+            async with asyncio.timeout(_SEEK_SECONDS):
+                committed: Mapping[TP, int | None] = await super().seek_to_committed()
+                starts: Mapping[TP, int] = await self.transport.hooks.starts(committed)
+                await self.seek_wait(starts)
+        except TimeoutError as error:
+            away = LogAway(f"no positions to begin at within {_SEEK_SECONDS:.0f} s of an assignment")
+            await self.app.crash(away)  # not every caller lets an error through
+            raise away from error
         return starts
 
 

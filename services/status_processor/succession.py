@@ -7,7 +7,7 @@ nobody; what comes after them would move the position over them, and they would 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -30,11 +30,33 @@ class Hole:
     end: int
 
 
-#: As many as Faust may hold back in its buffers: behind more than that a partition may wait for its turn.
-_BACKLOG_RECORDS = 20_000
+#: So many times in a row a partition must be seen to wait for the same record.
+LOOKS = 7
 
 #: Says whether the log has a record in there. Raises if it cannot be asked.
 HoldsRecords = Callable[[Hole], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """A partition that waits for `first`, and how many records were handled when that was seen.
+
+    Once `due` are, all that lay in the log by then could have been: it no longer waits for its turn.
+    """
+
+    first: int
+    handled: int
+    due: int
+    looks: int = 1
+
+    def after(self, earlier: _Sight | None) -> _Sight:
+        """Return what is known now, if that is what was known before."""
+        is_same = earlier is not None and earlier.first == self.first
+        return replace(earlier, looks=earlier.looks + 1) if earlier is not None and is_same else self
+
+    def is_overdue(self, handled: int) -> bool:
+        """Return whether it has waited for long, and not behind others in Faust's buffer."""
+        return self.looks >= LOOKS and (handled == self.handled or handled >= self.due)
 
 
 class Succession:
@@ -43,12 +65,16 @@ class Succession:
     def __init__(self, holds_records: HoldsRecords) -> None:
         self._holds_records = holds_records
         self._next: dict[TopicPartition, int] = {}
-        self._waited: dict[TopicPartition, int] = {}
+        self._read: dict[TopicPartition, int] = {}
+        self._assignment = 0
+        self._handled = 0
+        self._sights: dict[TopicPartition, _Sight] = {}
 
     def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         """Expect these offsets next, and nothing of other partitions."""
-        self._next = dict(starts)
-        self.forget_look()
+        self._assignment += 1
+        self._next, self._read = dict(starts), {}
+        self.forget_looks()
 
     def holes(self, records: Iterable[Record]) -> list[Hole]:
         """Return what lies between these records and those before them. Pure."""
@@ -66,6 +92,7 @@ class Succession:
         for record in records:
             place = record.topic_partition
             self._next[place] = max(self._next.get(place, 0), record.offset + 1)
+            self._handled += 1
 
     async def require(self, records: Iterable[Record]) -> None:
         """Return if nothing was passed over but offsets at which there is nothing (any more).
@@ -75,38 +102,47 @@ class Succession:
         for hole in self.holes(records):
             if await self._holds_records(hole):
                 raise RecordsPassedOver(f"{hole} was not handed over")
-            self._pass(hole)
+            note_missing(hole)
 
     async def look(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Notice, at the second call, a partition that waits for the same record; `ends` is where the log ends.
+        """Notice a partition that waits for the same record again and again, though there is nothing before it.
 
-        Raises RecordsPassedOver. A batch may be handled meanwhile, but not for as long as from one call to the next.
+        And one whose log has lost its end: what it takes now lies at offsets that were handed over. `ends` is where the
+        log ends, as far as it is known, asked after the last call. Raises RecordsPassedOver.
         """
+        if shorter := [place for place, read in self._read.items() if ends.get(place, read) < read]:
+            raise RecordsPassedOver(f"the log ends before what it had handed over: {shorter}")
+        self._read = dict(self._next)
         waiting = [Hole(place, first, ends[place]) for place, first in self._next.items() if first < ends.get(place, 0)]
-        stalled = [hole for hole in waiting if self._waited.get(hole.place) == hole.first]
-        if sum(hole.end - hole.first for hole in waiting) > _BACKLOG_RECORDS:
-            self.forget_look()
-            return
-        self._waited = {hole.place: hole.first for hole in waiting}
-        for hole in stalled:
-            is_lost = await self._holds_records(hole)
-            if self._next.get(hole.place) != hole.first:
-                continue
-            if is_lost:
-                raise RecordsPassedOver(f"{hole} is not handed over")
-            self._pass(hole)
-            self._next[hole.place] = hole.end
+        backlog = sum(hole.end - hole.first for hole in waiting)
+        fresh = {hole.place: _Sight(hole.first, self._handled, self._handled + backlog) for hole in waiting}
+        self._sights = {place: sight.after(self._sights.get(place)) for place, sight in fresh.items()}
+        for hole in waiting:
+            if self._sights[hole.place].is_overdue(self._handled):
+                await self._require_nothing_in(hole)
 
-    def forget_look(self) -> None:
-        """Begin looking anew: there was a reason to wait."""
-        self._waited = {}
+    def forget_looks(self) -> None:
+        """Begin looking anew: there is a reason to wait."""
+        self._sights = {}
 
-    def _pass(self, hole: Hole) -> None:
-        telemetry.fold_missing_offsets_total.labels(hole.place.topic).inc(hole.end - hole.first)
-        log.warning(
-            "the log has nothing here",
-            topic=hole.place.topic,
-            partition=hole.place.partition,
-            first=hole.first,
-            end=hole.end,
-        )
+    async def _require_nothing_in(self, hole: Hole) -> None:
+        assignment = self._assignment
+        is_lost = await self._holds_records(hole)
+        if self._assignment != assignment or self._next.get(hole.place) != hole.first:
+            return  # it came while we asked, or will come again
+        if is_lost:
+            raise RecordsPassedOver(f"{hole} is not handed over")
+        note_missing(hole)
+        self._next[hole.place] = hole.end
+
+
+def note_missing(hole: Hole) -> None:
+    """Count offsets at which the log has nothing (any more)."""
+    telemetry.fold_missing_offsets_total.labels(hole.place.topic).inc(hole.end - hole.first)
+    log.warning(
+        "the log has nothing here",
+        topic=hole.place.topic,
+        partition=hole.place.partition,
+        first=hole.first,
+        end=hole.end,
+    )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from sqlalchemy import create_engine, text
 
@@ -34,7 +34,7 @@ class Workers:
         self._guard = Guard()
         self.children: list[Child] = []
 
-    def start(self, module: str = "services.status_processor") -> Child:
+    def start(self, *module: str) -> Child:
         """Start a worker and return at once."""
         number = len(self.children)
         env = {
@@ -43,7 +43,7 @@ class Workers:
             "PAYONCE_DATABASE_URL": self._database_url,
             "PAYONCE_FAUST_DATA_FOLDER": str(self._folder / f"faust-{number}"),
         }
-        argv = [sys.executable, "-m", module]
+        argv = [sys.executable, "-m", *(module or ("services.status_processor",))]
         child = Child(argv, env=env, log=self._folder / f"worker-{number}.log", guard=self._guard)
         self.children.append(child)
         return child
@@ -105,7 +105,17 @@ class Workers:
             time.sleep(0.1)
 
     def lag(self) -> int:
-        """Return how many records the group has not committed yet."""
+        """Return how many records the group has not committed yet; ask again while no broker can tell."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            try:
+                return self._lag()
+            except KafkaException:  # a starved broker is fenced for a moment, and a partition has no leader then
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def _lag(self) -> int:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         listed = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])[GROUP].result()
         committed = {(each.topic, each.partition): each.offset for each in listed.topic_partitions}

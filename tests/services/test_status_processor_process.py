@@ -166,13 +166,21 @@ def test_a_database_restored_under_a_running_worker_ends_it_and_the_next_one_cat
 def test_a_client_that_passes_records_over_ends_the_worker_and_the_next_one_reads_them(workers: Workers) -> None:
     lives = some_lives(50)
     workers.publish(stories(lives))
-    first = workers.start("tests.services.passing_over_process")
+    first = workers.start("tests.services.strange_client_process", "passes_over")
     workers.wait_until(lambda: first.exit_code() is not None, "it ends")
     assert first.exit_code() == ExitCode.RECORDS_PASSED_OVER
 
     workers.start()
     workers.wait_until(lambda: workers.count("paid", references(lives)) == 50, "all paid")
     workers.wait_until(lambda: workers.lag() == 0, "all acknowledged")
+
+
+def test_an_assignment_without_positions_to_begin_at_ends_the_worker(workers: Workers) -> None:
+    """Faust would end the task that resumes the flow, and nothing else: a member that reads nothing, for ever."""
+    worker = workers.start("tests.services.strange_client_process", "never_begins")
+    workers.wait_until(lambda: worker.exit_code() is not None, "it ends")
+
+    assert worker.exit_code() == ExitCode.KAFKA_AWAY
 
 
 def test_garbage_is_set_aside_and_blocks_nothing(workers: Workers) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +13,12 @@ from mode import Service
 from payonce import telemetry
 from payonce.adapters.kafka.producer import ProducerEnded
 from payonce.adapters.kafka.reader import LogAway
-from payonce.ports import PositionMoved, Record, StoreUnavailable
+from payonce.ports import PositionMoved, Record, StoreUnavailable, TopicPartition
 from services.status_processor.batches import Batches, Delivered
 from services.status_processor.chores import every, run_once
 from services.status_processor.delivery import EagerConsumer
 from services.status_processor.exit_codes import ExitCode, exit_code_of
-from services.status_processor.succession import Hole, RecordsPassedOver
+from services.status_processor.succession import LOOKS, Hole, RecordsPassedOver
 from services.status_processor.watchdog import LIMIT_SECONDS, Watchdog
 from tests.fakes.clock import LoopClock, simulated
 from tests.services.status_processor_bench import FoldOnFakes
@@ -42,12 +42,14 @@ class Shell:
     batches: Batches = field(init=False)
     log_is_whole: bool = True
     asked: list[Hole] = field(default_factory=list)
+    on_asked: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         self.batches = Batches(self.bench.fold, LoopClock(), self.group, self._holds_records)
 
     async def _holds_records(self, hole: Hole) -> bool:
         self.asked.append(hole)
+        self.on_asked()
         return self.log_is_whole
 
     def delivered(self, *generations: int) -> list[Delivered]:
@@ -60,6 +62,11 @@ class Shell:
         batch = self.delivered(*[1] * number)
         self.batches.begin({batch[0].record.topic_partition: 0})
         return batch
+
+    async def look(self, ends: Mapping[TopicPartition, int], times: int) -> None:
+        """Do that chore so many times."""
+        for _ in range(times):
+            await self.batches.look(ends)
 
     def database_is_away(self) -> None:
         """Make every call of the store fail."""
@@ -146,6 +153,8 @@ async def test_a_moved_position_leaves_the_handler() -> None:
 
 # ------------------------------------------------------------------------------------------ what is handed over
 
+BEHIND = TopicPartition(COMMANDS, 99)
+
 
 async def test_a_record_that_was_passed_over_ends_the_process_before_anything_is_folded() -> None:
     shell = Shell()
@@ -202,13 +211,14 @@ async def test_offsets_at_which_the_log_has_nothing_are_passed_and_counted() -> 
     assert len(shell.bench.rows()) == 1
 
 
-async def test_a_partition_whose_next_record_never_comes_ends_the_process_at_the_second_look() -> None:
+async def test_a_partition_whose_next_record_never_comes_ends_the_process() -> None:
     """The last record of a partition has none behind it by which one could tell that it was passed over."""
     shell = Shell()
     [first, _] = batch = shell.delivered_from_the_beginning(2)
     ends = {first.record.topic_partition: 2}
     await shell.batches.handle([first])
-    await shell.batches.look(ends)
+    await shell.look(ends, LOOKS - 1)
+    assert shell.asked == []
 
     with pytest.raises(RecordsPassedOver):
         await shell.batches.look(ends)
@@ -219,41 +229,118 @@ async def test_a_partition_whose_next_record_never_comes_ends_the_process_at_the
 async def test_partitions_that_move_on_are_no_reason_to_end() -> None:
     shell = Shell()
     for batch in ([each] for each in shell.delivered_from_the_beginning(4)):
-        await shell.batches.look({batch[0].record.topic_partition: 4})
+        await shell.look({batch[0].record.topic_partition: 4}, LOOKS - 1)
         await shell.batches.handle(batch)
-    await shell.batches.look({batch[0].record.topic_partition: 4})
-    await shell.batches.look({batch[0].record.topic_partition: 4})
+    await shell.look({batch[0].record.topic_partition: 4}, 3 * LOOKS)
 
     assert shell.asked == []
 
 
-@pytest.mark.parametrize("reason", ["rebalance", "assignment", "backlog"])
+async def test_a_record_behind_a_backlog_of_another_partition_waits_for_its_turn() -> None:
+    """Faust's buffer holds thousands of records; only once as many as there were are handled, it should have come."""
+    shell = Shell()
+    backlog = shell.delivered_from_the_beginning(100)
+    ends = {backlog[0].record.topic_partition: 100, BEHIND: 1}
+    shell.batches.begin({backlog[0].record.topic_partition: 0, BEHIND: 0})
+    for batch in ([each] for each in backlog):
+        await shell.batches.look(ends)
+        await shell.batches.handle(batch)
+    assert shell.asked == []
+
+    ends[BEHIND], beyond = 2, shell.delivered(1)
+    await shell.batches.handle(beyond)
+    with pytest.raises(RecordsPassedOver):
+        await shell.batches.look(ends)
+    assert shell.asked == [Hole(BEHIND, 0, 2)]
+
+
+@pytest.mark.parametrize("reason", ["rebalance", "assignment", "outage", "leaderless"])
 async def test_who_has_a_reason_to_wait_is_looked_at_anew(reason: str) -> None:
     shell = Shell()
     [first] = shell.delivered_from_the_beginning(1)
     place = first.record.topic_partition
-    await shell.batches.look({place: 1})
+    await shell.look({place: 1}, LOOKS - 1)
     if reason == "rebalance":
         shell.group.is_leaving = True
         await shell.batches.look({place: 1})
         shell.group.is_leaving = False
     elif reason == "assignment":
         shell.batches.begin({place: 0})
+    elif reason == "outage":
+        shell.batches.is_held_up = True
+        await shell.batches.look({place: 1})
+        shell.batches.is_held_up = False
     else:
-        await shell.batches.look({place: 20_001})
-    await shell.batches.look({place: 1})
+        await shell.batches.look({})
+    await shell.look({place: 1}, LOOKS - 1)
     assert shell.asked == []
 
     with pytest.raises(RecordsPassedOver):
         await shell.batches.look({place: 1})
 
 
+@pytest.mark.parametrize("question", ["batch", "look"])
+async def test_a_rebalance_that_begins_while_the_log_is_asked_brings_everything_again(question: str) -> None:
+    shell = Shell()
+    shell.on_asked = lambda: setattr(shell.group, "is_leaving", True)
+    first, second = shell.delivered_from_the_beginning(2)
+
+    if question == "batch":
+        assert await shell.batches.handle([second]) == [False]
+    else:
+        await shell.look({first.record.topic_partition: 2}, LOOKS)
+
+    assert len(shell.asked) == 1
+    assert shell.bench.rows() == {}
+
+
+async def test_an_assignment_that_begins_while_the_log_is_asked_begins_anew() -> None:
+    shell = Shell()
+    [first] = shell.delivered_from_the_beginning(1)
+    place = first.record.topic_partition
+    shell.on_asked = lambda: shell.batches.begin({place: 0})
+
+    await shell.look({place: 1}, LOOKS)
+
+    assert len(shell.asked) == 1
+
+
+async def test_a_log_that_has_lost_its_end_ends_the_process() -> None:
+    """A broker came back without what it had acknowledged: new records lie where old ones were handed over."""
+    shell = Shell()
+    batch = shell.delivered_from_the_beginning(3)
+    place = batch[0].record.topic_partition
+    await shell.batches.handle(batch)
+    await shell.look({place: 2}, 1)  # asked before the batch was handled
+
+    with pytest.raises(RecordsPassedOver):
+        await shell.look({place: 2}, 1)
+
+
+async def test_a_rebalance_that_never_ends_ends_the_process() -> None:
+    """Else a member whose flow was never resumed would hold its partitions for ever, and read none of them."""
+    shell = Shell()
+    shell.group.is_leaving = True
+    await shell.look({}, 24)
+
+    with pytest.raises(RecordsPassedOver):
+        await shell.batches.look({})
+
+
+async def test_rebalances_that_end_are_no_reason_to_end() -> None:
+    shell = Shell()
+    for _ in range(5):
+        shell.group.is_leaving = True
+        await shell.look({}, 24)
+        shell.group.is_leaving = False
+        await shell.batches.look({})
+
+
 async def test_a_marker_at_the_end_of_the_log_is_asked_about_once() -> None:
     shell = Shell(log_is_whole=False)
     [first, second] = shell.delivered_from_the_beginning(2)
     place = first.record.topic_partition
-    for _ in range(5):
-        await shell.batches.look({place: 1})
+    await shell.look({place: 1}, 5 * LOOKS)
 
     assert shell.asked == [Hole(place, 0, 1)]
     assert await shell.batches.handle([second]) == [True]

@@ -13,11 +13,13 @@ help: ## list the tasks
 
 setup: .venv/.complete ## make the virtual environment from the locked dependencies
 
-.venv/.complete: requirements-dev.lock pyproject.toml
+# What the services import is compiled here once: as nothing is compiled later, each would do it at every start.
+.venv/.complete: requirements.lock requirements-dev.lock pyproject.toml
 	@echo "installing the locked dependencies into .venv"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "payonce needs Python 3.11 or newer; name one with PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@

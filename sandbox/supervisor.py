@@ -29,6 +29,10 @@ STEADY_SECONDS = 10.0
 """A process that ran so long was well: the next restart is quick again."""
 ENDS_TOO_OFTEN = 3
 """A process that ended so often while somebody waits for it to become ready is not going to."""
+READY_SECONDS = 180.0
+"""Where no bytecode is kept, a process compiles all that it imports: seconds of a core, and seven start at once."""
+GENTLE_SECONDS = 30.0
+"""Longer than any service takes to end: the status processor gives itself 20 s, the worker 11 s."""
 
 
 class ProcessFailed(Exception):
@@ -90,7 +94,7 @@ class Supervisor:
         with service.lock:
             self._spawn(service, guard)
 
-    def wait_ready(self, name: str, deadline_seconds: float = 60) -> None:
+    def wait_ready(self, name: str, deadline_seconds: float = READY_SECONDS) -> None:
         """Block until `ready_url` answers 200 (without one: until the process runs).
 
         Raises ProcessFailed with the log's tail after the deadline, or at once if the process keeps ending.
@@ -123,7 +127,7 @@ class Supervisor:
             child.wait(PROBE_SECONDS)
         return child.pid
 
-    def stop(self, name: str, timeout_seconds: float = 10) -> None:
+    def stop(self, name: str, timeout_seconds: float = GENTLE_SECONDS) -> None:
         """SIGTERM, SIGKILL after the timeout; no restart. Blocks until it is gone. Idempotent."""
         service = self._services[name]
         with service.lock:
@@ -133,7 +137,7 @@ class Supervisor:
             self._settle(service)
         self._on_event(f"{name} stopped")
 
-    def hold(self, name: str, timeout_seconds: float = 10) -> None:
+    def hold(self, name: str, timeout_seconds: float = GENTLE_SECONDS) -> None:
         """Stop it until `resume`."""
         self.stop(name, timeout_seconds)
 
@@ -146,7 +150,7 @@ class Supervisor:
                 service.wanted, service.quick_ends = True, 0
                 self._spawn(service, guard)
 
-    def stop_all(self, timeout_seconds: float = 10) -> None:
+    def stop_all(self, timeout_seconds: float = GENTLE_SECONDS) -> None:
         """Stop everything at once, in no order, and the monitor. Blocks; idempotent."""
         self._ending.set()
         if self._monitor:

@@ -11,8 +11,8 @@ from urllib.parse import urljoin
 
 import aiohttp
 
-#: A person reloads for so long before giving up; a killed service is back within seconds.
-PATIENCE_SECONDS = 40.0
+#: A person reloads for so long before giving up; a killed service is back within seconds, on a slow machine in more.
+PATIENCE_SECONDS = 120.0
 #: How soon after a failure; many people for a long time want a longer pause, or they are the failure.
 RELOAD_SECONDS = 0.3
 _MOST_REDIRECTS = 10

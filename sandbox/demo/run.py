@@ -25,8 +25,9 @@ from sandbox.demo.traffic import Traffic
 from sandbox.stripe_simulator.control_client import Control
 from sandbox.world import World
 
-#: After the last customer has left: time for delayed debits, webhook retries and restarted processes.
-SETTLE_SECONDS = 90.0
+#: After the last customer has left: time for delayed debits, webhook retries and restarted processes. Reached only by
+#: a difference.
+SETTLE_SECONDS = 180.0
 _LOOK_SECONDS = 0.5
 #: All is settled when the guarantees are verified; a last announcement may be on its way.
 _GRACE_SECONDS = 5.0

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Consumer, TopicPartition
+import time
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from payonce.catalog import topics
 
+#: A starved broker is fenced for a moment, and its partitions have no leader then.
+PATIENCE_SECONDS = 60.0
+_REQUEST_SECONDS = 10.0
+_PAUSE_SECONDS = 0.2
+
 
 class TopicCounts:
-    """Blocking; asks the brokers each time."""
+    """Blocking; asks the brokers each time, and again while they cannot tell.
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    Raises KafkaException when one partition's end is not known within `patience_seconds`.
+    """
+
+    def __init__(self, bootstrap_servers: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._patience_seconds = patience_seconds
         self._consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "demo-counts"})
 
     def read(self) -> dict[str, int]:
@@ -23,5 +34,17 @@ class TopicCounts:
         self._consumer.close()
 
     def _count(self, name: str, partitions: int) -> int:
-        ends = (self._consumer.get_watermark_offsets(TopicPartition(name, n), timeout=10) for n in range(partitions))
+        ends = (self._ends(TopicPartition(name, number)) for number in range(partitions))
         return sum(high - low for low, high in ends)
+
+    def _ends(self, place: TopicPartition) -> tuple[int, int]:
+        deadline = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                ends: tuple[int, int] = self._consumer.get_watermark_offsets(place, timeout=_REQUEST_SECONDS)
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return ends
+            time.sleep(_PAUSE_SECONDS)

@@ -86,28 +86,30 @@ class Traffic:
         self.page_seconds.append(time.monotonic() - started)
         await act(behaviour, browser, page)
         if behaviour in _LEFT_OPEN:
-            await _let_it_expire(http, addresses, page.url)
+            await self._let_it_expire(http, addresses, page.url)
+
+    async def _let_it_expire(self, http: aiohttp.ClientSession, addresses: Addresses, page_url: str) -> None:
+        """Stripe expires an open session when its time has come; the simulator does so on request."""
+        session_id = page_url.rstrip("/").rpartition("/")[2]
+        url = f"{addresses.simulator_url}/_control/sessions/{session_id}/expire"
+        deadline, done = time.monotonic() + self.patience_seconds, {200}
+        while True:
+            try:
+                async with http.post(url, json={}) as answer:
+                    if answer.status in done:
+                        return
+                    raise PageMissing(f"{session_id} did not expire: {answer.status} {await answer.text()}")
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if time.monotonic() > deadline:
+                    raise PageMissing(f"the simulator did not answer when asked to expire {session_id}") from error
+            done.add(409)  # it has expired if only the answer was lost
+            await asyncio.sleep(self.reload_seconds)
 
 
 def _price(number: int, behaviour: Behaviour) -> tuple[int, str]:
     currency = _CARD_CURRENCIES[number % len(_CARD_CURRENCIES)] if behaviour in _ANY_CURRENCY else "eur"
     amount = _AMOUNTS[number % len(_AMOUNTS)]
     return (amount * 10 if currency == "kwd" else amount), currency
-
-
-async def _let_it_expire(http: aiohttp.ClientSession, addresses: Addresses, page_url: str) -> None:
-    """Stripe expires an open session when its time has come; the simulator does so on request."""
-    session_id = page_url.rstrip("/").rpartition("/")[2]
-    url = f"{addresses.simulator_url}/_control/sessions/{session_id}/expire"
-    for done_already in (False, True):
-        try:
-            async with http.post(url, json={}) as answer:
-                if answer.status == 200 or (done_already and answer.status == 409):  # noqa: PLR2004
-                    return
-                raise PageMissing(f"the simulator did not expire {session_id}: {answer.status} {await answer.text()}")
-        except aiohttp.ServerDisconnectedError:  # it closed an idle connection that we were about to use again
-            continue
-    raise PageMissing(f"the simulator hung up twice when asked to expire {session_id}")
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -21,7 +21,7 @@ from sandbox.stripe_simulator.server import SimulatorServer
 from tests.fakes.gateway import MemoryGateway
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.psps import Psp
-from tests.fakes.races import KINDS, LedgerRace, Race, coroutine, emptied, simulated
+from tests.fakes.races import KINDS, LedgerRace, Race, coroutine, emptied, patient, simulated
 from tests.simulation.fold_tables import SimulatedFoldStore
 from tests.simulation.ledger_tables import SimulatedLedger
 
@@ -61,7 +61,7 @@ def race(request: pytest.FixtureRequest) -> Iterator[Race[Any]]:
         yield lambda scenario: loop.run(coroutine(scenario(*stores)))
         return
     url = emptied(request.getfixturevalue("database_url"))
-    real = [PostgresFoldStore(Database(url, application_name=f"race {number}")) for number in range(2)]
+    real = [PostgresFoldStore(patient(Database(url, application_name=f"race {number}"))) for number in range(2)]
     yield lambda scenario: asyncio.run(coroutine(scenario(*real)))
     for store in real:
         store.close()
@@ -76,7 +76,7 @@ def ledger_race(request: pytest.FixtureRequest) -> Iterator[LedgerRace[Any]]:
         yield lambda scenario: loop.run(coroutine(scenario(*ledgers)))
         return
     url = emptied(request.getfixturevalue("database_url"))
-    databases = [Database(url, application_name=f"race {number}") for number in range(2)]
+    databases = [patient(Database(url, application_name=f"race {number}")) for number in range(2)]
     threads = [LedgerThread(database) for database in databases]
 
     async def run(scenario: Callable[[Ledger, Ledger], Awaitable[Any]]) -> Any:

@@ -102,12 +102,18 @@ class Shop:
         return document
 
     def order(self, order_id: str) -> dict[str, Any]:
-        """The order as the API tells it; empty while it is not known or the API is away."""
+        """The order as the API tells it; empty while it is not known. Waits while the API or its database is away."""
         headers = {"Authorization": f"Bearer {self.addresses.api_key}"}
-        try:
-            answer = self._http.get(f"{self.addresses.api_url}/v1/payment-orders/{order_id}", headers=headers)
-        except httpx.TransportError:
-            return {}  # the API is being restarted: ask again
+
+        def ask() -> httpx.Response | None:
+            try:
+                answer = self._http.get(f"{self.addresses.api_url}/v1/payment-orders/{order_id}", headers=headers)
+            except httpx.TransportError:
+                return None  # the API is being restarted
+            return None if answer.status_code == 503 else answer
+
+        answer = eventually(ask, f"an answer about {order_id}")
+        assert answer.status_code in {200, 404}, answer.text
         document: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
         return document
 

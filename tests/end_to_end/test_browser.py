@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -118,6 +119,19 @@ def test_a_customer_who_turns_back_can_go_on(page: Page) -> None:
     expect_status(page, "paid")
 
 
+def test_a_customer_who_is_asked_to_try_again_does(page: Page, world: World) -> None:
+    """With the API away the shop says so, and the very same order is placed once it is back."""
+    fill_cart(page, "Morning mug")
+    with held(world, "checkout_api"):
+        with page.expect_navigation():
+            page.get_by_role("button", name="Check out").click()
+        expect(page.get_by_role("alert")).to_contain_text("Nothing has been charged")
+    place(page, "Try again")
+    page.wait_for_url("**/c/pay/**")
+
+    expect(page.locator(".total")).to_have_text("€18.50")
+
+
 def test_a_return_address_with_another_amount_is_not_believed(page: Page) -> None:
     check_out(page, "Morning mug")
     page.get_by_role("link", name="Back").click()
@@ -192,7 +206,7 @@ def fill_cart(page: Page, product: str) -> None:
 def check_out(page: Page, product: str) -> None:
     """Put a product into the cart and go to the hosted page."""
     fill_cart(page, product)
-    page.get_by_role("button", name="Check out").click()
+    place(page)
     page.wait_for_url("**/c/pay/**")
 
 
@@ -200,9 +214,21 @@ def choose_card(page: Page, product: str) -> None:
     """Put a product into the cart and go to the card fields on the shop's own page."""
     fill_cart(page, product)
     page.get_by_role("button", name="Card, right here").click()
-    page.get_by_role("button", name="Check out").click()
+    place(page)
     page.wait_for_url("**/pay/ord_*")
     expect(page.get_by_role("button", name="Pay", exact=True)).to_be_enabled()
+
+
+def place(page: Page, button: str = "Check out") -> None:
+    """Press the button, then that of the page that asks for another try, as often as that comes."""
+    deadline = time.monotonic() + _PATIENCE_MS / 1000
+    while True:
+        with page.expect_navigation():
+            page.get_by_role("button", name=button).click()
+        if not page.url.endswith("/checkout"):
+            return
+        assert time.monotonic() < deadline, "the shop could not place the order"
+        button = "Try again"
 
 
 def type_card(page: Page, number: str) -> None:
@@ -253,4 +279,7 @@ def _refusal(message: ConsoleMessage) -> list[str]:
 
 
 def _server_error(response: Response) -> list[str]:
+    """Return what broke. 503 with the word when to ask again is none: page or customer asks again, and is answered."""
+    if response.status == 503 and {"retry-after", "refresh"} & set(response.headers):
+        return []
     return [f"{response.status} {response.url}"] if response.status >= 500 else []

@@ -24,7 +24,7 @@ PROCESSES = {
 BROKERS = {"kafka-1", "kafka-2", "kafka-3"}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_whatever_is_killed_frozen_cut_or_full_nothing_is_lost_doubled_or_wrong(tmp_path: Path) -> None:
     """Three brokers, two workers of each kind; all processes and a broker are killed; `payonce verify` is clean."""
     report = tmp_path / "report.txt"
@@ -35,7 +35,7 @@ def test_whatever_is_killed_frozen_cut_or_full_nothing_is_lost_doubled_or_wrong(
         capture_output=True,
         text=True,
         check=False,
-        timeout=560,
+        timeout=1140,
     )
 
     assert run.returncode == 0, run.stdout[-8_000:] + run.stderr[-4_000:]

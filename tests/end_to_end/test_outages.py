@@ -63,6 +63,7 @@ def test_a_process_killed_in_flight_loses_and_doubles_nothing(shop: Shop, proces
     shop.world.supervisor.wait_ready(process)
 
 
+@pytest.mark.timeout(900)
 def test_the_demo_agrees_although_every_service_is_killed_in_it() -> None:
     """`kill -9` of any service during the demo changes nothing in the summary."""
     kills = [flag for name in ("psp_worker", "status_processor", "checkout_api") for flag in ("--kill", name)]
@@ -72,7 +73,7 @@ def test_the_demo_agrees_although_every_service_is_killed_in_it() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=840,  # only a guard: a minute here
     )
 
     assert demo.returncode == 0, demo.stdout[-4_000:] + demo.stderr[-4_000:]

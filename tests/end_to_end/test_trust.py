@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from confluent_kafka import Message
 
 from tests.end_to_end.shop import Shop, eventually, type_of
 
@@ -27,8 +28,13 @@ EVENT = json.dumps(
 WEBHOOK_TOPICS = ("payments.webhooks", "payments.webhooks.dlt")
 
 
+def traces(shop: Shop, event_id: bytes) -> list[Message]:
+    """Every record there that names the event; other payments' webhooks may come at any time."""
+    records = (record for topic in WEBHOOK_TOPICS for record in shop.records(topic))
+    return [record for record in records if event_id in (record.key() or b"") + (record.value() or b"")]
+
+
 def test_a_webhook_that_cannot_be_believed_gets_400_and_leaves_no_trace(shop: Shop) -> None:
-    before = shop.log_size(WEBHOOK_TOPICS)
     signed = shop.send_webhook(EVENT, secret="whsec_of_somebody_else")
     old = shop.send_webhook(EVENT, at=time.time() - 3_600)
     early = shop.send_webhook(EVENT, at=time.time() + 3_600)
@@ -36,17 +42,17 @@ def test_a_webhook_that_cannot_be_believed_gets_400_and_leaves_no_trace(shop: Sh
     garbage = shop.send_raw_webhook(EVENT, {"Stripe-Signature": "t=now,v1=0"})
 
     assert {answer.status_code for answer in (signed, old, early, none, garbage)} == {400}
-    assert shop.log_size(WEBHOOK_TOPICS) == before
+    assert traces(shop, b"evt_forged") == []
 
 
 def test_one_changed_byte_is_enough(shop: Shop) -> None:
     order = shop.registered()
-    before = shop.log_size(WEBHOOK_TOPICS)
     changed = EVENT.replace(b"evt_forged", b"evt_forgee")
 
     answer = shop.send_raw_webhook(changed, shop.signature_of(EVENT))
 
-    assert (answer.status_code, shop.log_size(WEBHOOK_TOPICS)) == (400, before)
+    assert answer.status_code == 400
+    assert traces(shop, b"evt_forgee") == []
     assert shop.order(order["id"])["status"] == "registered"
 
 

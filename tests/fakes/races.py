@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
+from payonce.adapters.postgres import Database
 from payonce.ports import (
     FoldStore,
     Ledger,
@@ -38,6 +39,18 @@ def emptied(url: str) -> str:
         connection.execute(text(f"TRUNCATE {TABLES}"))
     engine.dispose()
     return url
+
+
+def patient(database: Database) -> Database:
+    """Let its statements take long: who waits for a lock waits for the other's machine, too, and that may stall."""
+
+    def at_connection(connection: Any, _: object) -> None:  # Any: the driver has no types
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '60s'; SET statement_timeout = '60s'")
+        connection.commit()
+
+    event.listen(database._engine, "connect", at_connection)
+    return database
 
 
 async def coroutine(work: Awaitable[T]) -> T:

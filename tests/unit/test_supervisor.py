@@ -15,7 +15,9 @@ import pytest
 
 from sandbox.stack.cache import Cache
 from sandbox.stack.ports import PortLease
-from sandbox.supervisor import ProcessFailed, ProcessSpec, Supervisor, backoff_seconds
+from sandbox.supervisor import GENTLE_SECONDS, ProcessFailed, ProcessSpec, Supervisor, backoff_seconds
+from services.psp_worker.timing import STOP_SECONDS, STORE_SECONDS
+from services.status_processor import __main__ as status_processor
 
 ROOT = Path(__file__).parents[2]
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
@@ -94,6 +96,12 @@ def test_process_that_ignores_sigterm_is_killed(supervisor: Supervisor) -> None:
     supervisor.stop("service", timeout_seconds=0.1)
 
     assert is_gone(pid)
+
+
+def test_a_service_has_the_time_that_it_takes_itself_to_end() -> None:
+    """What is killed while it finishes its work has ended for a reason that no test and no chaos run has asked for."""
+    assert GENTLE_SECONDS > STOP_SECONDS + STORE_SECONDS
+    assert GENTLE_SECONDS > status_processor._STOP_SECONDS
 
 
 def test_held_process_resumes_without_counting_as_restart(supervisor: Supervisor) -> None:

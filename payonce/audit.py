@@ -23,6 +23,8 @@ from payonce.ports.ops import Action, ChainedAction
 GENESIS = "0" * 64
 #: What a bigint holds.
 _MOST_ENTRIES = 2**63
+#: PostgreSQL indexes nothing longer than some 2,700 bytes, which are a quarter as many characters.
+_LONGEST_SUBJECT = 500
 #: The detail of a renumbered entry that says what it was called before.
 _FORMER_NAMES = "renumbered"
 
@@ -126,12 +128,18 @@ def audit_record(entry: ChainedAction) -> OutgoingRecord:
 
 
 def entry_of(body: bytes) -> ChainedAction:
-    """Return the entry in a record's body. Raises ValueError, KeyError or TypeError on anything else."""
+    """Return the entry in a record's body. Raises ValueError, KeyError or TypeError on anything else.
+
+    Whatever is returned has a hash, and the table gives it back as it is.
+    """
     read = orjson.loads(body)
-    if b"\\u0000" in body or not _is_shaped(read):
+    if not _is_shaped(read) or not _is_kept(read):
         raise ValueError("it is no entry that the table could hold")
+    at = datetime.fromisoformat(read["at"])
+    if at.tzinfo is None:
+        raise ValueError("its time is of no zone")
     action = Action(
-        at=datetime.fromisoformat(read["at"]),
+        at=at,
         actor=read["actor"],
         action=read["action"],
         subject=read["subject"],
@@ -140,7 +148,12 @@ def entry_of(body: bytes) -> ChainedAction:
         after_hash=read["after_hash"],
         detail=read["detail"],
     )
-    return ChainedAction(read["sequence"], action, str(read["prev_hash"]), str(read["hash"]))
+    entry = ChainedAction(read["sequence"], action, read["prev_hash"], read["hash"])
+    try:
+        hash_of(entry)
+    except (TypeError, OverflowError) as error:  # nested too deep; a time of no year that there is in UTC
+        raise ValueError(f"it is no entry that has a hash: {error}") from error
+    return entry
 
 
 def sha256(*parts: bytes | None) -> str:
@@ -157,10 +170,28 @@ def _is_shaped(read: dict[str, Any]) -> bool:
     sequence, detail = read["sequence"], read["detail"]
     return (
         all(isinstance(each, str) for each in (*texts, *hashes))
-        and isinstance(sequence, int)
+        and type(sequence) is int
         and 0 < sequence < _MOST_ENTRIES
+        and len(read["subject"]) <= _LONGEST_SUBJECT
         and isinstance(detail, dict)
     )
+
+
+def _is_kept(document: Any) -> bool:
+    """Return whether jsonb keeps all of it: no text holds NUL, and a fraction or exponent may be written another way.
+
+    An explicit stack, since a hostile detail may be nested deeper than Python recurses.
+    """
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting += [*node, *node.values()]
+        elif isinstance(node, list):
+            waiting += node
+        elif isinstance(node, float) or (isinstance(node, str) and "\0" in node):
+            return False
+    return True
 
 
 def _former_names(entry: ChainedAction) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """A mounted file of data, read at start and again when it, or a file that it names, has changed.
 
-A broken new one locks nobody out.
+A broken new one locks nobody out. It is read again at every look: what it lacks may be a permission, or a disk that
+answers, which its stamp does not show.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def toml_as(model: type[M], document: str) -> M:
 
 
 class WatchedFile(Generic[T]):
-    """What a file last said, as `read` understands it. `current` costs one `stat` a second and file."""
+    """What a file last said, as `read` understands it. `current` costs one `stat` a second and file, or a reading."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class WatchedFile(Generic[T]):
         self._clock = clock
         self._broken = broken
         self._looked_at = clock.monotonic()
+        self._failure: str | None = None
         self._seen: dict[Path, _Stamp | None] = {}
         self._content = self._read()
 
@@ -75,16 +77,23 @@ class WatchedFile(Generic[T]):
         return self._content
 
     def _look(self) -> None:
-        if all(_stamp(path) == stamp for path, stamp in self._seen.items()):
+        if self._failure is None and all(_stamp(path) == stamp for path, stamp in self._seen.items()):
             return
         try:
             self._content = self._read()
         except BadFile as error:
-            self._broken.set(1)
-            log.error("file_broken", path=str(self._path), error=str(error))  # noqa: TRY400  (no traceback)
+            self._failed(str(error))
         else:
+            self._failure = None
             self._broken.set(0)
             log.info("file_read", path=str(self._path))
+
+    def _failed(self, failure: str) -> None:
+        """Say once what is wrong, however often it is read again."""
+        self._broken.set(1)
+        if failure != self._failure:
+            log.error("file_broken", path=str(self._path), error=failure)
+        self._failure = failure
 
     def _read(self) -> T:
         """Stamps come before what they stamp, so that a change in between is seen by the next look."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from payonce.catalog import topic_of
 from payonce.ports import TopicPartition
-from payonce.ports.ops import Edit, Letter, LetterFilter
+from payonce.ports.ops import Content, Edit, Letter, LetterFilter
 from payonce.ports.ops_reads import REFUSALS, LedgerView, RefundView, TimelineLine
 
 _PLAIN = (
@@ -32,9 +32,18 @@ _PLAIN = (
     "state_since",
     "resolution",
 )
-_RENAMED = {"failed_group": "group", "record_key": "key", "record_value": "value", "amendment": "amendment"}
+_RENAMED = {"failed_group": "group", "record_key": "key", "record_value": "value"}
 _EDIT = ("key", "value", "type", "by", "at", "reason", "hash", "is_money", "approved_by", "approved_at")
-_COLUMNS = (*_PLAIN, *_RENAMED, "header_names", "header_values", "awaits", *(f"edit_{name}" for name in _EDIT))
+_SENT = {"amendment": "value", "amendment_key": "key", "amendment_type": "type"}
+_COLUMNS = (
+    *_PLAIN,
+    *_RENAMED,
+    "header_names",
+    "header_values",
+    "awaits",
+    *_SENT,
+    *(f"edit_{name}" for name in _EDIT),
+)
 
 _SAVE = text(
     f"""
@@ -63,8 +72,9 @@ _PAGE = text(f"""
 """)  # noqa: S608
 _LOCK = text("SELECT * FROM dead_letter WHERE letter_id = ANY(:ids) ORDER BY letter_id FOR UPDATE")
 _FROM = text("SELECT * FROM dead_letter WHERE origin = ANY(:origins) ORDER BY letter_id")
-# Silence says nothing while the ledger itself does not know how the PSP left the order. A refusal answers a command; of
-# the other topics, the event that is awaited is the letter's own message, whatever it says.
+# Silence says nothing while the ledger itself does not know how the PSP left the order, of the letter's key or of what
+# was sent. A refusal answers a command; of the other topics, the event that is awaited is the letter's own message,
+# whatever it says.
 _SETTLE = text("""
     UPDATE dead_letter
     SET state = CASE WHEN refused AND NOT told THEN 'open' ELSE 'resolved' END, state_since = :now,
@@ -77,7 +87,8 @@ _SETTLE = text("""
                          WHERE event_id = ANY(replayed.awaits)
                            AND original_topic = :commands AND payment_event.event_type = ANY(:refusals)) AS refused,
                  EXISTS (SELECT FROM psp_registration
-                         WHERE psp_registration.order_id = replayed.order_id
+                         WHERE psp_registration.order_id
+                               IN (replayed.order_id, encode(replayed.amendment_key, 'escape'))
                            AND psp_registration.state = 'unknown') AS doubtful
           FROM dead_letter AS replayed WHERE state = 'replayed') AS outcome
     WHERE dead_letter.letter_id = outcome.letter_id AND state = 'replayed'
@@ -178,13 +189,14 @@ class LetterRows:
 
 
 def _columns(letter: Letter) -> dict[str, Any]:
-    edit = letter.edit
+    edit, sent = letter.edit, letter.amendment
     return {
         **{name: getattr(letter, name) for name in _PLAIN},
         **{column: getattr(letter, name) for column, name in _RENAMED.items()},
         "header_names": [name for name, _ in letter.headers],
         "header_values": [value for _, value in letter.headers],
         "awaits": list(letter.awaits),
+        **{column: getattr(sent, name) if sent else None for column, name in _SENT.items()},
         **{f"edit_{name}": getattr(edit, name) if edit else None for name in _EDIT},
     }
 
@@ -197,9 +209,16 @@ def _letter(row: RowMapping) -> Letter:
         value=_bytes(row["record_value"]),
         headers=tuple(zip(row["header_names"], map(_bytes, row["header_values"]), strict=True)),
         awaits=tuple(row["awaits"]),
-        amendment=_bytes(row["amendment"]),
+        amendment=_amendment(row),
         edit=_edit(row),
     )
+
+
+def _amendment(row: RowMapping) -> Content | None:
+    """Return what was sent last; where there is no body, nothing was, since no message of any topic is without."""
+    if row["amendment"] is None:
+        return None
+    return Content(_bytes(row["amendment_key"]), _bytes(row["amendment"]), row["amendment_type"])
 
 
 def _edit(row: RowMapping) -> Edit | None:

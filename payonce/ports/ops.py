@@ -21,6 +21,15 @@ ReplayState = Literal["running", "finished", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a message says. Without a `type` it has none; as an amendment, nobody has written down key and type."""
+
+    key: bytes | None
+    value: bytes | None
+    type: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """An edit of a letter: what is sent instead from now on, who made it, and who agreed where money is touched."""
 
@@ -46,7 +55,7 @@ class Letter:
     """A dead letter: one row per (first origin, group that failed); bytes, headers and place are the newest letter's.
 
     `attempts` counts failures. `awaits` are event ids of which any in the timeline shows that a replay was taken in;
-    `amendment` is the body of what was last sent in its place: a new attempt, or its edit, which stays with it.
+    `amendment` is what was last sent in its place: a new attempt, or its edit, which stays with it.
     """
 
     letter_id: str
@@ -71,7 +80,7 @@ class Letter:
     state_since: datetime
     resolution: str | None = None
     awaits: tuple[str, ...] = ()
-    amendment: bytes | None = None
+    amendment: Content | None = None
     edit: Edit | None = None
 
 
@@ -285,8 +294,5 @@ class AuditTopic(Protocol):
     """payments.ops, read back by the one who writes it."""
 
     async def since(self, offset: int) -> AnchoredPage:
-        """Return a page of what lies there from an offset on; beyond its end, from the beginning (a topic made anew).
-
-        Off the loop. Raises PublishFailed when the cluster does not answer.
-        """
+        """Return a page from an offset on; beyond the end, from the beginning: a new topic. Raises PublishFailed."""
         ...

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from payonce.codec import decode_body
 from payonce.domain.commands import RegisterPayment
 from payonce.domain.link_tokens import link_token, with_token
 from payonce.domain.terms import body_hash_of
 from payonce.ports.ops import Letter
 from payonce.ports.ops_reads import LedgerView
-from services.ops_console.standing import own, read
+from services.ops_console.standing import own, read, sent_as
 
 #: The PSP takes no session that expires within 30 minutes; the worker gives up 35 minutes ahead, so we a little sooner.
 _NOTICE_SECONDS = 40 * 60
@@ -48,7 +47,7 @@ def new_attempt(
     SecretsMissing.
     """
     body_hash = body_hash_of(command.terms)
-    earlier = _amendment(letter)
+    earlier = sent_as(letter, RegisterPayment)
     if earlier is not None and earlier.body_hash == body_hash and _is_wanted(earlier, ledger, rules.now):
         return _with_links(earlier, letter, rules.link_secret)
     amended = replace(
@@ -96,11 +95,3 @@ def _signed_for(letter: Letter) -> str | None:
     """Return the body that the letter's links were made for; None when nobody can tell."""
     original = _original(letter)
     return None if original is None else original.body_hash
-
-
-def _amendment(letter: Letter) -> RegisterPayment | None:
-    if letter.amendment is None:
-        return None
-    message = decode_body("RegisterPayment", letter.amendment)
-    assert isinstance(message, RegisterPayment)
-    return message

@@ -19,6 +19,7 @@ from payonce import telemetry
 from payonce.audit import TOPIC, audit_record, chained, follows, hash_of, renumbered
 from payonce.ports import Clock, LogProducer, TopicPartition
 from payonce.ports.ops import Action, AnchoredPage, AuditTopic, ChainedAction, OpsStore, OpsTransaction
+from payonce.record_size import fits
 
 #: Up to here payments.ops is known to be in the table: stored beside the rows, so that a restore takes it back as well.
 PLACE = TopicPartition(TOPIC, 0)
@@ -150,8 +151,11 @@ def _put_back(tx: OpsTransaction, found: Compared, last: ChainedAction | None, n
         tx.append_action(last)
         displaced[:0] = found.waiting
     for entry in displaced:
-        if not tx.has_taken_up(entry.hash):
-            last = renumbered(entry, last)
+        again = renumbered(entry, last)
+        if not fits(audit_record(again)):  # somebody else's, for `payonce verify` to name: no entry of ours is as large
+            log.error("audit_entry_left_out", sequence=entry.sequence, hash=entry.hash)
+        elif not tx.has_taken_up(entry.hash):
+            last = again
             tx.append_action(last)
     if found.forgotten or displaced:
         log.warning("audit_entries_came_back", entries=len(found.forgotten), renumbered=len(displaced))

@@ -17,10 +17,10 @@ from payonce.codec import Message, Undecodable
 from payonce.domain.commands import RegisterPayment
 from payonce.domain.order import ImpossibleEvent
 from payonce.domain.terms import order_id_of
-from payonce.ports.ops import Letter
+from payonce.ports.ops import Content, Letter
 from services.ops_console.money import names_money, touches_money
 from services.ops_console.refusals import Refused
-from services.ops_console.standing import Content, decoded, read, standing
+from services.ops_console.standing import decoded, is_half_known, read, standing
 
 _MOST_DIFFERENCES = 200
 
@@ -77,7 +77,8 @@ def drafted(
         raise Refused("nothing_changed", "the edit leaves everything as it is", status=422)
     message = _checked(letter, after)
     differences = tuple(_differences(before.value, value))
-    is_money = _is_money(read(letter, before), message, differences)
+    # Of what is half known, nobody can say what the edit leaves as it was.
+    is_money = _is_money(None if is_half_known(letter) else read(letter, before), message, differences)
     return Draft(new_key, value, new_type, message, differences, is_money)
 
 

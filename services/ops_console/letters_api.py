@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 
 from payonce.domain.commands import RefundPayment
 from payonce.ports.ops import Letter, LetterFilter, LetterState, OpsTransaction
+from payonce.ports.ops_reads import LedgerView, RefundView
 from payonce.problem_documents import documented
 from services.ops_console import deeds, showing
 from services.ops_console.access import Acting, Approving, Viewer
@@ -31,6 +33,7 @@ from services.ops_console.payloads import (
 )
 from services.ops_console.refund_rules import why_it_stays
 from services.ops_console.refusals import Refused, unknown_letter
+from services.ops_console.standing import order_of
 
 _TIMELINE_LINES = 100
 _AUDIT_LINES = 100
@@ -103,11 +106,9 @@ async def discard_dead_letter(letter_id: LetterId, request: WhyRequest, operator
 def _edit(tx: OpsTransaction, letter_id: str, wish: Wish, deed: Deed) -> tuple[Letter, Draft]:
     """Keep an edit that a replay may send: of a refund that the ledger has decided, nobody should approve in vain."""
     letter, draft = deeds.edit(tx, letter_id, wish, deed)
-    refund = draft.message
-    if isinstance(refund, RefundPayment):
-        ledger = tx.ledger_of([refund.order_id]).get(refund.order_id, ())
-        if why := why_it_stays(letter, refund, ledger):
-            raise Refused("refund_stays", why, status=422, field="refund_reference")
+    if why := why_it_stays(letter, draft.message, _ledger(tx, letter), _others(tx, letter)):
+        field = "refund_reference" if isinstance(draft.message, RefundPayment) else "type"
+        raise Refused("refund_stays", why, status=422, field=field)
     return letter, draft
 
 
@@ -121,16 +122,26 @@ def _detail(tx: OpsTransaction, letter_id: str, rules: Rules, viewer: Operator) 
     letter = tx.lock_letters([letter_id]).get(letter_id)
     if letter is None:
         raise unknown_letter(letter_id)
-    order_id = letter.order_id or ""
+    order_id = order_of(letter)
     return showing.detail(
         letter,
         rules=rules,
-        ledger=tx.ledger_of([order_id]).get(order_id, ()),
+        ledger=_ledger(tx, letter),
         timeline=tx.timeline(order_id, _TIMELINE_LINES) if order_id else (),
         actions=tx.actions_of(letter_id, _AUDIT_LINES),
-        others=tx.letters_from([letter.origin]),
+        others=_others(tx, letter),
         masked=viewer.roles == {"viewer"},
     )
+
+
+def _ledger(tx: OpsTransaction, letter: Letter) -> Sequence[LedgerView | RefundView]:
+    order_id = order_of(letter) or ""
+    return tx.ledger_of([order_id]).get(order_id, ())
+
+
+def _others(tx: OpsTransaction, letter: Letter) -> list[Letter]:
+    """Return the other groups' letters about the same original."""
+    return [other for other in tx.letters_from([letter.origin]) if other.letter_id != letter.letter_id]
 
 
 def _deed(operator: Operator, parts: Parts, why: str) -> Deed:

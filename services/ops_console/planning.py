@@ -12,11 +12,11 @@ from typing import Literal, get_args
 
 from payonce.catalog import topics
 from payonce.codec import Message, outgoing
-from payonce.domain.commands import Command, RefundPayment, RegisterPayment
+from payonce.domain.commands import Command, RegisterPayment
 from payonce.domain.events import RegistrationStuck, TokenEvent
 from payonce.domain.identity import name_based_id
 from payonce.ports import HOLDING_STATES, Headers, OutgoingRecord
-from payonce.ports.ops import Letter
+from payonce.ports.ops import Content, Letter
 from payonce.ports.ops_reads import LedgerView, RefundView
 from payonce.record_size import fits
 from services.ops_console.amending import Rules, SecretsMissing, can_register, new_attempt
@@ -58,37 +58,49 @@ class Skip:
     why: str
 
 
-def plan(letter: Letter, ledger: Sequence[LedgerView | RefundView], rules: Rules) -> Send | Skip:
-    """Return how the letter goes back now; `ledger` is what psp_worker knows of its order."""
+def plan(
+    letter: Letter, ledger: Sequence[LedgerView | RefundView], rules: Rules, others: Sequence[Letter] = ()
+) -> Send | Skip:
+    """Return how the letter goes back now.
+
+    `ledger` is what psp_worker knows of its order (`standing.order_of`), `others` are the other groups' letters about
+    the same original.
+    """
     if letter.state == "discarded":
         return Skip("it is discarded")
     if letter.original_topic not in topics():
         return Skip(f"there is no topic {letter.original_topic}")
     if letter.edit is not None and not letter.edit.is_ready:
         return Skip("its edit touches money and waits for a second person's approval")
-    planned = _planned(letter, ledger, rules)
-    return planned if isinstance(planned, Skip) or fits(planned.record) else Skip(_TOO_LARGE)
+    planned = _planned(letter, ledger, rules, others)
+    if isinstance(planned, Skip):
+        return planned
+    lineage = _lineage([letter, *others] if planned.is_for_everyone else [letter])
+    record = replace(planned.record, headers=planned.record.headers + lineage)
+    return replace(planned, record=record) if fits(record) else Skip(_TOO_LARGE)
 
 
-def _planned(letter: Letter, ledger: Sequence[LedgerView | RefundView], rules: Rules) -> Send | Skip:
+def _planned(
+    letter: Letter, ledger: Sequence[LedgerView | RefundView], rules: Rules, others: Sequence[Letter]
+) -> Send | Skip:
     message = read(letter, next_content(letter))
+    is_the_workers = letter.edit is not None or letter.group in _WORKERS
+    if message is not None and is_the_workers and (why := why_it_stays(letter, message, ledger, others)):
+        return Skip(why)
     if isinstance(message, RegisterPayment):
         attempts = [row for row in ledger if isinstance(row, LedgerView)]
         return _registration(letter, message, attempts, rules)
     if letter.edit is None and is_replaced(letter):
         return Skip(_WITHDRAWN)
-    is_the_workers = letter.edit is not None or letter.group in _WORKERS
-    if isinstance(message, RefundPayment) and is_the_workers and (why := why_it_stays(letter, message, ledger)):
-        return Skip(why)
     if isinstance(message, Command) and letter.edit is not None:
-        record = outgoing(message, at=rules.now, source=SOURCE, headers=_lineage(letter) + _trace(letter))
+        record = outgoing(message, at=rules.now, source=SOURCE, headers=_trace(letter))
         return Send(record, "new_command", _awaited(message, letter.group))
     return _again(letter, message)
 
 
 def replayed(letter: Letter, sending: Send) -> Letter:
     """Return the letter's row once the record is bound to be sent. The edit stays: it is what the letter says now."""
-    amendment = letter.amendment if sending.how == "as_is" else sending.record.value
+    amendment = letter.amendment if sending.how == "as_is" else _content(sending.record)
     return replace(letter, awaits=sending.awaits, amendment=amendment, resolution=None)
 
 
@@ -105,7 +117,7 @@ def _registration(letter: Letter, command: RegisterPayment, ledger: Sequence[Led
         amended = new_attempt(command, letter, ledger, rules)
     except SecretsMissing as error:
         return Skip(str(error))
-    record = outgoing(amended, at=rules.now, source=SOURCE, headers=_lineage(letter) + _trace(letter))
+    record = outgoing(amended, at=rules.now, source=SOURCE, headers=_trace(letter))
     note = f"attempt {amended.attempt}, usable for {(amended.expires_at - int(rules.now)) // 3600} h"
     return Send(record, "new_attempt", _awaited(amended, letter.group), note)
 
@@ -128,7 +140,7 @@ def _again(letter: Letter, message: Message | None, note: str | None = None) -> 
         topic=letter.original_topic,
         key=edit.key if edit else letter.key,
         value=edit.value if edit else letter.value,
-        headers=(with_type(headers, edit.type) if edit else headers) + _lineage(letter) + _for_group(letter),
+        headers=(with_type(headers, edit.type) if edit else headers) + _for_group(letter),
     )
     if message is None:
         note = "it cannot be read: it will come back unless the reader has changed"
@@ -144,12 +156,17 @@ def _awaited(message: Message, group: str) -> tuple[str, ...]:
     return tuple(name_based_id("evt", message.order_id, message.command_id, outcome) for outcome in _OUTCOMES)
 
 
-def _lineage(letter: Letter) -> Headers:
-    """Return what makes it the same dead letter, should it fail again."""
+def _lineage(letters: Sequence[Letter]) -> Headers:
+    """Return what makes it the same dead letter, should it fail again, and to each of these letters a new failure."""
     return (
-        ("dlt-origin", letter.origin.encode()),
-        ("dlt-attempts", str(letter.attempts).encode()),
+        ("dlt-origin", letters[0].origin.encode()),
+        ("dlt-attempts", str(max(letter.attempts for letter in letters)).encode()),
     )
+
+
+def _content(record: OutgoingRecord) -> Content:
+    kind = next((value for name, value in record.headers if name == "ce_type" and value), b"")
+    return Content(record.key, record.value, kind.decode("utf-8", "replace"))
 
 
 def _trace(letter: Letter) -> Headers:

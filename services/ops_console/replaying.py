@@ -20,6 +20,7 @@ from services.ops_console.deeds import note
 from services.ops_console.editing import content_hash, letter_hash
 from services.ops_console.pacing import ReplayPace
 from services.ops_console.planning import Send, Skip, plan, replayed
+from services.ops_console.standing import order_of
 
 log = structlog.get_logger()
 
@@ -84,29 +85,26 @@ def next_step(tx: OpsTransaction, rules: Rules) -> Step:
     if item.state == "prepared":
         return item
     letter = tx.lock_letters([item.letter_id])[item.letter_id]
-    ledger = tx.ledger_of([letter.order_id] if letter.order_id else [])
-    planned = plan(letter, ledger.get(letter.order_id or "", ()), rules)
+    others = _others(tx, letter)
+    order_id = order_of(letter) or ""
+    planned = plan(letter, tx.ledger_of([order_id]).get(order_id, ()), rules, others)
     if isinstance(planned, Skip):
         tx.save_item(replace(item, state="skipped", detail=planned.why))
         return Moved()
     prepared = replace(item, state="prepared", detail=planned.how, record=planned.record)
     tx.save_item(prepared)
-    _mark(tx, replay, letter, planned, _utc(rules.now))
+    # Other groups' open letters about the same original: those groups will read the new record as well.
+    answered = [other for other in others if other.state == "open"] if planned.is_for_everyone else []
+    changed = [replayed(letter, planned), *answered]
+    tx.save_letters([replace(each, state="replayed", state_since=_utc(rules.now)) for each in changed])
+    _note(tx, replay, letter, planned, _utc(rules.now))
     return prepared
 
 
-def _mark(tx: OpsTransaction, replay: Replay, letter: Letter, sending: Send, now: datetime) -> None:
-    changed = replace(replayed(letter, sending), state="replayed", state_since=now)
-    answered = _answered_too(tx, letter, now) if sending.is_for_everyone else []
-    tx.save_letters([changed, *answered])
-    _note(tx, replay, letter, sending, now)
-
-
-def _answered_too(tx: OpsTransaction, letter: Letter, now: datetime) -> list[Letter]:
-    """Return the open letters of other groups about the same original: they will read the new record as well."""
-    others = [other for other in tx.letters_from([letter.origin]) if other.letter_id != letter.letter_id]
-    locked = tx.lock_letters([other.letter_id for other in others])
-    return [replace(other, state="replayed", state_since=now) for other in locked.values() if other.state == "open"]
+def _others(tx: OpsTransaction, letter: Letter) -> list[Letter]:
+    """Return the other groups' letters about the same original, locked: their counts of failures must not move now."""
+    others = [other.letter_id for other in tx.letters_from([letter.origin]) if other.letter_id != letter.letter_id]
+    return list(tx.lock_letters(others).values())
 
 
 def _note(tx: OpsTransaction, replay: Replay, letter: Letter, sending: Send, now: datetime) -> None:

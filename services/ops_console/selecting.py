@@ -14,6 +14,7 @@ from services.ops_console.deeds import Deed, note
 from services.ops_console.pacing import ReplayPace
 from services.ops_console.planning import Send, Skip, plan
 from services.ops_console.refusals import Refused, unknown_letter
+from services.ops_console.standing import order_of
 
 #: Letters in one replay. A larger pile is replayed in several goes, each looked at before.
 REPLAY_LIMIT = 10_000
@@ -68,8 +69,7 @@ class Preview:
 def preview(tx: OpsTransaction, selection: Selection, rules: Rules, pace: ReplayPace) -> Preview:
     """Return what a replay of the selection would do now. Writes nothing. Raises Refused."""
     letters = _selected(tx, selection)
-    ledger = tx.ledger_of([letter.order_id for letter in letters if letter.order_id])
-    plans = [(letter, plan(letter, ledger.get(letter.order_id or "", ()), rules)) for letter in letters]
+    plans = _plans(tx, letters, rules)
     sends = [(letter, each) for letter, each in plans if isinstance(each, Send)]
     commands = sum(each.record.topic == _COMMANDS for _, each in sends)
     return Preview(
@@ -113,6 +113,19 @@ def cancel(tx: OpsTransaction, replay_id: str, deed: Deed) -> Replay:
 def unknown_replay(replay_id: str) -> Refused:
     """Return the refusal for an id that nobody has."""
     return Refused("unknown_replay", f"there is no replay {replay_id}", status=404)
+
+
+def _plans(tx: OpsTransaction, letters: Sequence[Letter], rules: Rules) -> list[tuple[Letter, Send | Skip]]:
+    orders = {letter.letter_id: order_of(letter) or "" for letter in letters}
+    ledger = tx.ledger_of(list(orders.values()))
+    groups: dict[str, list[Letter]] = {}
+    for letter in tx.letters_from([letter.origin for letter in letters]):
+        groups.setdefault(letter.origin, []).append(letter)
+    plans = []
+    for letter in letters:
+        others = [other for other in groups[letter.origin] if other.letter_id != letter.letter_id]
+        plans.append((letter, plan(letter, ledger.get(orders[letter.letter_id], ()), rules, others)))
+    return plans
 
 
 def _selected(tx: OpsTransaction, selection: Selection) -> Sequence[Letter]:

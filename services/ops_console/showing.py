@@ -29,7 +29,7 @@ from services.ops_console.payloads import (
     ReplayStatus,
     TimelineEntry,
 )
-from services.ops_console.planning import Skip, plan
+from services.ops_console.planning import Send, Skip, plan
 from services.ops_console.selecting import Preview
 from services.ops_console.standing import decoded, is_replaced, own, standing
 
@@ -54,7 +54,7 @@ def detail(
     others: Sequence[Letter],
     masked: bool,
 ) -> DeadLetterDetail:
-    """Return everything that helps to judge a letter."""
+    """Return everything that helps to judge a letter; `others` are the other groups' about the same original."""
     return DeadLetterDetail(
         **_common(letter),
         position=f"{letter.dlt_topic}/{letter.dlt_partition}/{letter.dlt_offset}",
@@ -63,9 +63,9 @@ def detail(
         body=body(letter.value, masked=masked),
         readable=_readable(letter),
         replaced_by=body(standing(letter).value, masked=masked) if is_replaced(letter) else None,
-        next_replay=_next_replay(letter, ledger, rules),
+        next_replay=_next_replay(plan(letter, ledger, rules, others)),
         pending_edit=_pending(letter.edit, masked=masked),
-        other_groups=[other.letter_id for other in others if other.letter_id != letter.letter_id],
+        other_groups=[other.letter_id for other in others],
         ledger=[LedgerAttempt(attempt=row.attempt, state=row.state) for row in ledger if isinstance(row, LedgerView)],
         refunds=[
             LedgerRefund(refund_reference=row.refund_reference, state=row.state)
@@ -163,8 +163,7 @@ def _readable(letter: Letter) -> str:
         return f"{error.reason}: {error.detail}"
 
 
-def _next_replay(letter: Letter, ledger: Sequence[LedgerView | RefundView], rules: Rules) -> str:
-    planned = plan(letter, ledger, rules)
+def _next_replay(planned: Send | Skip) -> str:
     if isinstance(planned, Skip):
         return f"none: {planned.why}"
     return planned.how if planned.note is None else f"{planned.how}: {planned.note}"

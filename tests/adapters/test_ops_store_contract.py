@@ -10,7 +10,7 @@ import pytest
 
 from payonce.audit import chained
 from payonce.ports import OutgoingRecord, TopicPartition
-from payonce.ports.ops import Action, Edit, Letter, LetterFilter, OpsTransaction, Replay, ReplayItem
+from payonce.ports.ops import Action, Content, Edit, Letter, LetterFilter, OpsTransaction, Replay, ReplayItem
 from payonce.ports.ops_reads import REFUSALS, LedgerView, RefundView, TimelineLine
 from tests.fakes.dead_letters import garbage, letter, original
 from tests.fakes.ops_stores import Fake, Real, chosen
@@ -42,14 +42,16 @@ def found(world: Fake | Real, wanted: LetterFilter, after: str | None = None) ->
 def test_a_letter_comes_back_as_it_was_whatever_its_bytes(world: Fake | Real) -> None:
     edit = Edit(None, b"\xff\x00", "x", "olga", NOW, "why", "hash", True, "ada", NOW)
     odd = letter(garbage(value=b"\x00\xff", key=None))
-    odd = replace(odd, headers=(*odd.headers, ("binary", b"\xfe\x00")), edit=edit, awaits=("a", "b"), amendment=b"{}")
-    plain = some_letter()
+    odd = replace(odd, headers=(*odd.headers, ("binary", b"\xfe\x00")), edit=edit, awaits=("a", "b"))
+    odd = replace(odd, amendment=Content(b"\xff\x00", b"{}", "payonce.RegisterPayment.v1"))
+    plain, half_known = some_letter(), some_letter(1, amendment=Content(None, b"{}", None))
 
-    stored(world, odd, plain)
+    stored(world, odd, plain, half_known)
 
-    assert world.run(lambda tx: tx.lock_letters([odd.letter_id, plain.letter_id, "none"])) == {
+    assert world.run(lambda tx: tx.lock_letters([odd.letter_id, plain.letter_id, half_known.letter_id, "none"])) == {
         odd.letter_id: odd,
         plain.letter_id: plain,
+        half_known.letter_id: half_known,
     }
 
 
@@ -126,6 +128,18 @@ def test_replayed_letters_are_settled_by_the_timeline_or_by_silence(world: Fake 
         ("replayed", None),
         ("open", None),
     ]
+
+
+def test_silence_settles_no_letter_that_was_sent_under_the_key_of_an_order_that_is_doubtful(world: Fake | Real) -> None:
+    """Its own key named another order: that was the fault, and an edit mended it."""
+    old = NOW - timedelta(days=8)
+    mended = some_letter(0, state="replayed", state_since=old, amendment=Content(b"ord_doubtful", b"{}", "x"))
+    binary = some_letter(1, state="replayed", state_since=old, amendment=Content(b"\xff\x00", b"{}", "x"))
+    stored(world, mended, binary)
+    world.add_attempt("ord_doubtful", LedgerView(1, "unknown", "h"))
+
+    assert world.run(lambda tx: tx.settle_replayed(now=NOW, silent_since=NOW - timedelta(days=7))) == 1
+    assert [row.state for row in world.run(lambda tx: tx.letters(LetterFilter(), limit=10))] == ["replayed", "resolved"]
 
 
 def test_a_refusal_opens_the_letter_of_a_command_and_is_what_an_outcome_of_its_own_kind_waits_for(

@@ -207,7 +207,9 @@ class MemoryOpsTransaction:
         return any(former_hash in former_hashes(entry) for entry in self._t.actions)
 
     def _is_doubtful(self, letter: Letter) -> bool:
-        rows = self._t.ledger.get(letter.order_id or "", ())
+        sent = letter.amendment
+        names = {letter.order_id or "", (sent.key or b"").decode("ascii", "replace") if sent else ""}
+        rows = [row for name in names for row in self._t.ledger.get(name, ())]
         return any(isinstance(row, LedgerView) and row.state == "unknown" for row in rows)
 
     def _is_bound(self, replay: Replay) -> bool:

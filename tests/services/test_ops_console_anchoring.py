@@ -9,9 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from payonce.audit import BrokenChain, audit_record, chained, check_against_topic, former_hashes, hash_of
+from payonce.audit import TOPIC, BrokenChain, audit_record, chained, check_against_topic, former_hashes, hash_of
+from payonce.catalog import topics
 from payonce.ports import OutgoingRecord
 from payonce.ports.ops import Action, AnchoredPage
+from payonce.record_size import size_of
 from services.ops_console.anchoring import compared
 from tests.fakes.audit_office import A_WHILE, NOW, Office, five_deeds_and_a_backup_of_three, restored_in_a_look
 
@@ -163,6 +165,30 @@ async def test_a_successor_that_tells_the_deed_otherwise_does_not_hold() -> None
 
     with pytest.raises(BrokenChain, match=r"entry 4: the table and payments\.ops tell different stories"):
         check_against_topic(actions, office.anchored()[:6], published_up_to=0)
+
+
+@pytest.mark.parametrize("size", [400_000, 2_000_000])
+async def test_what_would_be_too_large_under_another_number_is_left_to_verify_and_nothing_stops(size: int) -> None:
+    """A foreign entry just below the topic's limit: published under a new number it would stop all that follow."""
+    office = Office()
+    office.act(2)
+    await office.publish()
+    action = Action(NOW, "mallory", "discard", "dl_x", "x")
+    room = topics()[TOPIC].max_message_bytes - size_of(audit_record(chained(action, None)))
+    foreign = chained(replace(action, why="x" * min(size, room - 20)), None)
+    office.log.published.append(audit_record(foreign))
+    office.clock.advance(A_WHILE)
+    office.act()
+
+    await office.publish()
+
+    if size < room:
+        assert office.subjects() == ["dl_1", "dl_2", "dl_3", "dl_x"]
+        assert office.verified() == (4, 4)
+        return
+    assert office.subjects() == ["dl_1", "dl_2", "dl_3"]
+    with pytest.raises(BrokenChain, match=r"entry 1: the table and payments\.ops tell different stories"):
+        office.verified()
 
 
 async def test_a_topic_that_was_made_anew_is_written_on() -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from payonce.ports import Clock
 from payonce.telemetry import operators_file_broken
@@ -48,6 +49,32 @@ def test_a_changed_file_counts_at_once_and_a_broken_one_locks_nobody_out(tmp_pat
     assert operators.current().by_token(OLGA) is None
     assert operators.current().by_token("ot_new") is not None
     assert operators.current().by_token(ADA) is not None
+
+
+def test_a_file_that_could_not_be_read_is_read_when_it_can_be_though_its_stamp_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A permission that came too late, a disk that did not answer once: neither changes time, size or inode."""
+    path, clock = tmp_path / "operators.toml", VirtualClock()
+    path.write_text(DOCUMENT)
+    operators = watched(path, clock)
+    path.write_text(DOCUMENT.replace(token_hash(OLGA), token_hash("ot_new_one")))
+    os.utime(path, ns=(1, 1))
+
+    def refused(_: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch, capture_logs() as lines:
+        patch.setattr(Path, "read_text", refused)
+        for _ in range(3):
+            clock.advance(1)
+            assert operators.current().by_token(OLGA) is not None
+    assert operators_file_broken._value.get() == 1
+    assert [line["event"] for line in lines] == ["file_broken"]
+    clock.advance(1)
+
+    assert operators.current().by_token("ot_new_one") is not None
+    assert operators_file_broken._value.get() == 0
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tests.fakes.letter_edits import draft, edited, refund_in, sent, stays
 from tests.fakes.ops_console import Console, kind
 from tests.fakes.ops_console import edit as asked_edit
 from tests.fakes.orders import refund
+from tests.fakes.registrations import register
 from tests.fakes.virtual_clock import START
 
 REFUND = refund(amount=500)
@@ -94,12 +95,26 @@ def test_a_third_refund_waits_until_the_ledger_knows_the_second() -> None:
     assert "keep it" in stays(plan(renamed(row, "back-3"), ledger, NOW))
 
 
+@pytest.mark.parametrize("state", ["accepted", "rejected"])
+def test_a_refund_is_never_edited_into_another_orders_or_into_anything_else(state: str) -> None:
+    """What it has asked for would be forgotten, and a later edit could ask for it once more."""
+    another = register("A-2").order_id
+
+    elsewhere = edited(LETTER, draft(LETTER, order_id=another))
+    cancelling = edited(LETTER, draft(LETTER, kind="payonce.CancelPayment.v1", attempt=1))
+
+    assert "another order" in stays(plan(elsewhere, (), NOW))
+    assert "forgotten" in stays(plan(cancelling, [in_ledger(state)], NOW))
+
+
 async def test_an_edit_that_can_never_be_carried_out_is_refused_when_it_is_made() -> None:
     console = Console()
     [letter_id] = console.index(letter_record(original(REFUND)))
     console.store.tables.ledger[REFUND.order_id] = [in_ledger("rejected")]
 
     kept = await asked_edit(console, letter_id, amount=400)
+    cancelling = {"type": "payonce.CancelPayment.v1", "changes": {"attempt": 1}, "why": "enough"}
+    nothing = await console.post(f"/v1/dead-letters/{letter_id}/edit", cancelling)
     other = await asked_edit(console, letter_id, amount=400, refund_reference="back-2")
 
     assert (kept.status_code, kind(kept), kept.json()["errors"][0]["field"]) == (
@@ -107,5 +122,6 @@ async def test_an_edit_that_can_never_be_carried_out_is_refused_when_it_is_made(
         "refund_stays",
         "refund_reference",
     )
+    assert (kind(nothing), nothing.json()["errors"][0]["field"]) == ("refund_stays", "type")
     assert other.json()["needs_approval"] is True
     assert [entry.action.after_hash for entry in console.store.tables.actions] == [other.json()["edit_hash"]]

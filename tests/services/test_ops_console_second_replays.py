@@ -58,7 +58,8 @@ def test_a_second_replay_of_an_edit_sends_the_same_attempt_until_the_ledger_know
 
     again = sent(plan(row, [FAILED], replace(NOW, now=NOW.now + 3_600)))
 
-    assert again.record.value == row.amendment
+    assert row.amendment is not None
+    assert again.record.value == row.amendment.value
 
 
 def test_the_next_edit_begins_from_what_was_sent() -> None:

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from services.status_processor.chores import LOOK_SECONDS
 from services.status_processor.succession import RecordsPassedOver, Succession
 from tests.simulation.fold_member import FoldMember
-from tests.simulation.run import report, run_seed, silence
+from tests.simulation.run import report, run_seed
 
 SEEDS = range(1_000, 1_060)
-
-
-@pytest.fixture(autouse=True)
-def _quiet_processes() -> Iterator[None]:
-    before = structlog.get_config()
-    silence()
-    yield
-    structlog.configure(**before)
 
 
 @pytest.fixture

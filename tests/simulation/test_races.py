@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from tests.simulation import planted_in_races
 from tests.simulation.planted import RACE_BUGS, planted
 from tests.simulation.races import RACES, RACES_PER_RUN, run_races
-from tests.simulation.run import silence
 
 START = int(os.environ.get("SIMULATION_START", time.time()))
 INTERLEAVINGS = 1_000
@@ -24,14 +21,6 @@ _RUNS_PER_TEST = 10
 #: Far more than any planted bug needs.
 _PLANTED_RUNS = 40
 assert planted_in_races  # importing it has put its bugs on the list
-
-
-@pytest.fixture(autouse=True)
-def _quiet_processes() -> Iterator[None]:
-    before = structlog.get_config()
-    silence()
-    yield
-    structlog.configure(**before)
 
 
 @pytest.mark.parametrize("start", [START + number for number in range(0, _RUNS, _RUNS_PER_TEST)])

@@ -9,12 +9,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.simulation import (
     planted_in_the_console,
@@ -23,7 +21,7 @@ from tests.simulation import (
     planted_in_the_worker,
 )
 from tests.simulation.planted import BUGS, planted
-from tests.simulation.run import report, run_seed, silence
+from tests.simulation.run import report, run_seed
 
 #: Moves with every run. A red one is printed with its own command, and then belongs into RED_ONCE.
 START = int(os.environ.get("SIMULATION_START", time.time()))
@@ -96,14 +94,6 @@ FOUND_BY = {
     "accepted_before_the_log_has_it": 1017,
     "the_page_of_another_body_is_shown": 1017,
 }
-
-
-@pytest.fixture(autouse=True)
-def _quiet_processes() -> Iterator[None]:
-    before = structlog.get_config()
-    silence()
-    yield
-    structlog.configure(**before)
 
 
 @pytest.mark.parametrize("start", [START + number for number in range(0, FRESH_SEEDS, 20)])

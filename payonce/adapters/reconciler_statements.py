@@ -5,16 +5,23 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from payonce.domain.belonging import PAYMENT_PREFIXES
-from payonce.domain.facts import DISPUTE_DECIDED
+from payonce.domain.facts import DISPUTE_DECIDED, DISPUTE_RANK
+from payonce.domain.proofs import SCAN_PROOF
 
 #: As in the index payment_order_unfinished: PostgreSQL uses it only where it reads the same list.
 UNFINISHED_STATUSES = ("created", "registered", "processing", "disputed", "past_due", "unpaid")
 _UNFINISHED = ", ".join(f"'{status}'" for status in UNFINISHED_STATUSES)
-#: So long after a dispute is lost, an appeal of which an event has told is looked for: the PSP tells only who asks.
-APPEAL_DAYS = 120
 
 #: Null in a row from before the column that has not been written since.
 _SINCE = "coalesce(o.status_since, o.updated_at)"
+#: Of a dispute under appeal: when that was told, status by status.
+_APPEAL_TIMES = ", ".join(
+    f"-CAST(told -> 'seen' ->> '{status}' AS bigint)" for status, rank in DISPUTE_RANK.items() if rank > DISPUTE_DECIDED
+)
+#: Whether the latest answer of the PSP about an appealed dispute shows a decision, and is younger than the appeal.
+_IS_ANSWERED = f"""
+    seen -> 3 = told -> 'state' -> 0 AND seen ->> 4 = '{DISPUTE_DECIDED}'
+    AND CAST(seen ->> 1 AS bigint) > coalesce(greatest({_APPEAL_TIMES}), 0)"""
 
 WATERMARK = text("SELECT done_until, done_name FROM reconcile_watermark WHERE task = :task")
 ADVANCE = text("""
@@ -32,43 +39,62 @@ KNOWN_EVENTS = text("""
        OR EXISTS (SELECT FROM unresolved_event u WHERE u.event_id = asked.event_id)
 """)
 
-#: Names are compared by their bytes, whatever the database's collation is. Nothing is tried after its expiry. Facts
-#: are wide: those of `lost` are read only of what is due.
+#: Names are compared by their bytes, whatever the database's collation is. Nothing is tried after its expiry, and a
+#: refused registration has no session. Facts are wide: those of `appeal` are read only of what is due. The last age of
+#: a rule that repeats stands for its latest repetition.
 DUE_ORDERS = text(f"""
     WITH rule AS MATERIALIZED (
-        SELECT reason, age FROM unnest(CAST(:reasons AS text[]), CAST(:ages AS bigint[])) AS rule (reason, age)
+        SELECT reason, age, every
+        FROM unnest(CAST(:reasons AS text[]), CAST(:ages AS bigint[]), CAST(:every AS bigint[]))
+            AS rule (reason, age, every)
     ), sessionless AS MATERIALIZED (
         SELECT order_id, CAST(floor(last_try_at) AS bigint) AS tried_at, expires_at FROM psp_registration
         WHERE session_id IS NULL AND state IN ('unknown', 'failed', 'cancelled')
+          AND (state <> 'failed' OR starts_with(proof, '{SCAN_PROOF}'))
           AND expires_at > :after - (SELECT max(age) FROM rule WHERE reason IN ('expiry', 'late_born'))
-    ), lost AS MATERIALIZED (
-        SELECT o.order_id, o.facts, CAST(floor(extract(epoch FROM o.updated_at)) AS bigint) + rule.age AS due_at
+    ), appeal AS MATERIALIZED (
+        SELECT o.order_id, o.facts, CAST(floor(extract(epoch FROM o.updated_at)) AS bigint) + rule.age AS due_at,
+               rule.reason
         FROM payment_order o JOIN rule ON rule.reason = 'appealed'
-        WHERE o.payment_order_status = 'charged_back'
-          AND {_SINCE} > to_timestamp(:until) - make_interval(days => {APPEAL_DAYS})
+        WHERE o.payment_order_status = 'disputed'
           AND CAST(floor(extract(epoch FROM o.updated_at)) AS bigint) + rule.age > :after
           AND CAST(floor(extract(epoch FROM o.updated_at)) AS bigint) + rule.age <= :until
+      UNION ALL
+        SELECT o.order_id, o.facts, begin.at + rule.age, rule.reason
+        FROM payment_order o JOIN rule ON rule.reason IN ('appealed', 'lost_again') CROSS JOIN LATERAL (
+            SELECT CAST(floor(extract(epoch FROM CASE rule.reason
+                WHEN 'appealed' THEN o.updated_at ELSE {_SINCE} END)) AS bigint) AS at
+        ) AS begin
+        WHERE o.payment_order_status = 'charged_back' AND ARRAY['appealed', 'lost_again'] && CAST(:reasons AS text[])
+          AND begin.at + rule.age > :after AND begin.at + rule.age <= :until
     ), due AS (
-        SELECT o.order_id, CAST(floor(extract(epoch FROM {_SINCE})) AS bigint) + rule.age AS due_at, rule.reason
-        FROM payment_order o JOIN rule ON rule.reason = o.payment_order_status
+        SELECT o.order_id, rule.reason, begin.at + rule.age
+            + coalesce(greatest(:until - begin.at - rule.age, 0) / rule.every * rule.every, 0) AS due_at
+        FROM payment_order o JOIN rule ON rule.reason = o.payment_order_status CROSS JOIN LATERAL (
+            SELECT CAST(floor(extract(epoch FROM {_SINCE})) AS bigint) AS at
+        ) AS begin
         WHERE o.payment_order_status IN ({_UNFINISHED}) AND o.payment_order_status = ANY(:reasons)
       UNION ALL
-        SELECT o.order_id, CAST(extract(epoch FROM o.page_expires_at) AS bigint) + rule.age, rule.reason
+        SELECT o.order_id, rule.reason, CAST(extract(epoch FROM o.page_expires_at) AS bigint) + rule.age
         FROM payment_order o JOIN rule ON rule.reason = 'expiry'
         WHERE o.payment_order_status IN ({_UNFINISHED}) AND o.page_expires_at IS NOT NULL
       UNION ALL
-        SELECT order_id, due_at, 'appealed' FROM lost
-        WHERE facts @? '$.disputes.*.state[1] ? (@ > {DISPUTE_DECIDED})'
+        SELECT order_id, reason, due_at FROM appeal
+        WHERE EXISTS (
+            SELECT FROM jsonb_each(facts -> 'disputes') AS dispute (dispute_id, told)
+                CROSS JOIN LATERAL (SELECT facts -> 'snapshots' -> dispute_id AS seen) AS snapshot
+            WHERE CAST(told -> 'state' ->> 1 AS integer) > {DISPUTE_DECIDED}
+              AND (reason = 'lost_again' OR ({_IS_ANSWERED}) IS NOT TRUE))
       UNION ALL
-        SELECT r.order_id, r.tried_at + rule.age, rule.reason
+        SELECT r.order_id, 'late_born', r.tried_at + rule.age
         FROM sessionless r JOIN rule ON rule.reason = 'late_born'
       UNION ALL
-        SELECT r.order_id, r.expires_at + rule.age, 'late_born'
+        SELECT r.order_id, 'late_born', r.expires_at + rule.age
         FROM sessionless r JOIN rule ON rule.reason = 'expiry'
     ), latest AS (
         SELECT DISTINCT ON (order_id) order_id, due_at, reason FROM due
         WHERE due_at > :after AND due_at <= :until
-        ORDER BY order_id, due_at DESC, reason
+        ORDER BY order_id, due_at DESC, reason COLLATE "C" DESC
     ), picked AS (
         SELECT * FROM latest WHERE due_at > :after + 1 OR order_id COLLATE "C" > :name
         ORDER BY due_at, order_id COLLATE "C" LIMIT :limit

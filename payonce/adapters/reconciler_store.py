@@ -51,6 +51,7 @@ class PostgresReconcilerStore:
         parameters = {
             "reasons": [rule.reason for rule in rules for _ in rule.ages],
             "ages": [age for rule in rules for age in rule.ages],
+            "every": [rule.then_every if age == rule.ages[-1] else None for rule in rules for age in rule.ages],
             **_between(after, until, limit),
         }
 

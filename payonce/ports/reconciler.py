@@ -71,12 +71,16 @@ class DueRule:
     """At which ages (seconds) an order is asked after, for a reason. Each reason's ages have a beginning of their own.
 
     A status: since the order is in it. `expiry`: since the page's, or what its attempt was given. `late_born`: since
-    the last try of an attempt that has no session. `appealed`: since the row of a lost order changed of whose appeal an
-    event has told.
+    the last try of an attempt of which no session is known, and that is not proven to have none. `appealed`: since the
+    row last changed of an order with an appeal whose decision no answer of the PSP has shown. `lost_again`: since the
+    order is charged back of which an appeal was told.
+
+    `then_every`: after the last age, again every so many seconds for as long as the reason lasts.
     """
 
     reason: str
     ages: tuple[int, ...]
+    then_every: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

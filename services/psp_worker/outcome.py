@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, cast
+from typing import cast
 
 from payonce.catalog import current_version
 from payonce.codec import decode_body, encode_body
@@ -21,12 +21,10 @@ from payonce.domain.events import (
     TokenEvent,
     TokenIssued,
 )
+from payonce.domain.proofs import SCAN_PROOF
 from payonce.ports import GatewayFailure, RegistrationState, Session
 from payonce.ports import Registration as Row
 from services.psp_worker.timing import EXPIRY_NOTICE_SECONDS, KEY_LIFE_SECONDS
-
-#: How the proofs begin that only hold for what can be found: a session may still be born late.
-SCAN_PROOF: Final = "no session names this attempt, by a scan that began "
 
 
 def with_token(row: Row, session: Session, request_id: str | None) -> Row:

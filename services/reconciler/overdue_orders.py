@@ -15,8 +15,8 @@ import structlog
 
 from payonce import telemetry
 from payonce.codec import outgoing
-from payonce.ports import Clock, DueOrder, DueRule, LogProducer, Mark, ReconcilerStore
-from services.reconciler.rate import Rate
+from payonce.ports import Clock, DueOrder, LogProducer, Mark, ReconcilerStore
+from services.reconciler.rate import Rate, Share
 from services.reconciler.rules import lost_rules, reached, refresh_of, slow_rules
 
 log = structlog.get_logger()
@@ -24,6 +24,8 @@ log = structlog.get_logger()
 ORDERS_TASK = "orders"
 SLOW_ORDERS_TASK = "slow_orders"
 SOURCE = "reconciler"
+#: Of so many that are asked after, one is slow, if any is due.
+_ONE_IN = 4
 
 
 class OverdueOrders:
@@ -43,20 +45,26 @@ class OverdueOrders:
         self._producer = producer
         self._clock = clock
         self._rate = rate
-        self._lines = {ORDERS_TASK: lost_rules(asks_after), SLOW_ORDERS_TASK: slow_rules(asks_after)}
+        self._slow_share = Share(one_in=_ONE_IN)
+        self._rules = {ORDERS_TASK: lost_rules(asks_after), SLOW_ORDERS_TASK: slow_rules(asks_after)}
         self._api_version = api_version
 
     async def run_once(self) -> None:
         """Publish the commands of the orders that are due. Raises StoreUnavailable, PublishFailed: do it again."""
-        left = self._rate.allowance()
-        for task, rules in self._lines.items():
-            left -= await self._line(task, rules, left)
+        allowance = self._rate.allowance()
+        limit = allowance - self._slow_share.of(allowance)
+        lost = await self._line(ORDERS_TASK, limit)
+        slow = await self._line(SLOW_ORDERS_TASK, allowance - lost)
+        if lost == limit and lost + slow < allowance:  # what the slow ones have left of their share
+            await self._line(ORDERS_TASK, allowance - lost - slow)
+        self._slow_share.used(allowance, asked=slow, are_all=slow < allowance - lost)
         self._rate.spent()
 
-    async def _line(self, task: str, rules: Sequence[DueRule], limit: int) -> int:
+    async def _line(self, task: str, limit: int) -> int:
         """Ask after what is due in one line; return how many that were."""
         now = int(self._clock.now())
         after = min(await self._store.watermark(task) or Mark(0), Mark(now))  # one in the future: a wrong clock's
+        rules = self._rules[task]
         orders = await self._store.due_orders(rules, after=after, until=now, limit=limit) if limit else ()
         await self._publish(orders, now)
         mark = reached([(order.due_at, order.order_id) for order in orders], limit=limit, now=now) if limit else after

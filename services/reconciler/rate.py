@@ -28,3 +28,19 @@ class Rate:
     def spent(self) -> None:
         """Begin anew: the round is finished."""
         self._since = self._clock.monotonic()
+
+
+class Share:
+    """One in so many of all that is allowed, kept for one line while others are full; also of allowances of one."""
+
+    def __init__(self, *, one_in: int) -> None:
+        self._one_in = one_in
+        self._carried = 0  # in parts of one
+
+    def of(self, allowance: int) -> int:
+        """Return how many of these are kept; asking again changes nothing."""
+        return (self._carried + allowance) // self._one_in
+
+    def used(self, allowance: int, *, asked: int, are_all: bool) -> None:
+        """Note a finished round: what was asked for. `are_all`: nobody waits any more, and nothing is saved up."""
+        self._carried = 0 if are_all else max(0, self._carried + allowance - asked * self._one_in)

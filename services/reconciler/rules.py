@@ -27,23 +27,25 @@ PAYMENT_LOOKS_SECONDS: Final = _HOUR
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """An unfinished status: at which age the PSP is first asked, and from which age on people should look.
+    """An unfinished status: at which age the PSP is first asked, from which on people should look, up to which it is.
 
-    `asked_after` is None where the status itself is no reason to ask.
+    `asked_after` is None where the status itself is no reason to ask, `asked_until` where only its end ends the asking.
     """
 
     asked_after: int | None
     stuck_after: int
+    asked_until: int | None
 
 
 WATCHED: Final[Mapping[str, Watch]] = {
-    "created": Watch(10 * _MINUTE, _HOUR),
+    "created": Watch(10 * _MINUTE, _HOUR, 30 * _DAY),
     # Most pages that are looked at are left alone till they close: asking after each would keep the lost ones waiting.
-    "registered": Watch(None, 25 * _HOUR),
-    "processing": Watch(_HOUR, 15 * _DAY),
-    "disputed": Watch(_DAY, 120 * _DAY),
-    "past_due": Watch(_DAY, 60 * _DAY),
-    "unpaid": Watch(_DAY, 60 * _DAY),
+    "registered": Watch(None, 25 * _HOUR, 30 * _DAY),
+    "processing": Watch(_HOUR, 15 * _DAY, 30 * _DAY),
+    # It may last for a year, and its end may be told by nothing but an answer.
+    "disputed": Watch(_DAY, 120 * _DAY, None),
+    "past_due": Watch(_DAY, 60 * _DAY, 60 * _DAY),
+    "unpaid": Watch(_DAY, 60 * _DAY, 60 * _DAY),
 }
 
 
@@ -69,15 +71,29 @@ def windows(done_until: int | None, target: int) -> Iterator[Window]:
         begin = end
 
 
-#: What these are due for, something is missing: nothing may keep them waiting.
+def ever_later(first: int, last: int) -> tuple[int, ...]:
+    """Return ages from the first to the last: each twice the one before, but never more than a week later."""
+    ages = [first]
+    while (following := ages[-1] + min(ages[-1], _WEEK)) <= last:
+        ages.append(following)
+    return tuple(ages)
+
+
+#: What these are due for, something is missing.
 _LOST: Final = (
     # The PSP closes a session at its expiry; so much later it has said so, or the news was lost.
     DueRule("expiry", (15 * _MINUTE,)),
     # A session may still appear for an attempt that a search did not find; also looked for after its expiry.
     DueRule("late_born", (10 * _MINUTE, _HOUR)),
 )
-#: Each answer changes the row, and the ages begin anew: so this is how often it is asked after.
+#: Of an appeal's decision no event can tell: so much later at most it is known.
 _APPEALED_SECONDS: Final = 6 * _HOUR
+_APPEALS: Final = (
+    # Each answer changes the row, and the ages begin anew: so this is how often it is asked after while it is open.
+    DueRule("appealed", ever_later(_APPEALED_SECONDS, 30 * _DAY)),
+    # Of another appeal, too, no event can tell; after so long there will be none.
+    DueRule("lost_again", ever_later(_APPEALED_SECONDS, 120 * _DAY)),
+)
 
 
 def lost_rules(asks_after: Mapping[str, int]) -> tuple[DueRule, ...]:
@@ -87,24 +103,18 @@ def lost_rules(asks_after: Mapping[str, int]) -> tuple[DueRule, ...]:
 
 def slow_rules(asks_after: Mapping[str, int]) -> tuple[DueRule, ...]:
     """Return when it is asked after what is slow by nature, or waits for people."""
-    appealed = DueRule("appealed", ever_later(_APPEALED_SECONDS, HORIZON_SECONDS))
-    return (*_status_rules([status for status in WATCHED if status != "created"], asks_after), appealed)
+    return (*_status_rules([status for status in WATCHED if status != "created"], asks_after), *_APPEALS)
 
 
 def _status_rules(statuses: Iterable[str], asks_after: Mapping[str, int]) -> Iterator[DueRule]:
     """Yield at which ages each status is asked after: first after its limit (or the given one), then ever later."""
     for status in statuses:
-        first = asks_after.get(status, WATCHED[status].asked_after)
-        if first is not None:
-            yield DueRule(status, ever_later(first, max(HORIZON_SECONDS, WATCHED[status].stuck_after)))
-
-
-def ever_later(first: int, last: int) -> tuple[int, ...]:
-    """Return ages from the first to the last: each twice the one before, but never more than a week later."""
-    ages = [first]
-    while (following := ages[-1] + min(ages[-1], _WEEK)) <= last:
-        ages.append(following)
-    return tuple(ages)
+        watch = WATCHED[status]
+        first = asks_after.get(status, watch.asked_after)
+        if first is not None and watch.asked_until is not None:
+            yield DueRule(status, ever_later(first, watch.asked_until))
+        elif first is not None:
+            yield DueRule(status, ever_later(first, 2 * _WEEK), then_every=_WEEK)
 
 
 def reached(due: Sequence[tuple[int, str]], *, limit: int, now: int) -> Mark:

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from payonce.adapters.reconciler_statements import APPEAL_DAYS, UNFINISHED_STATUSES
+from payonce.adapters.reconciler_statements import UNFINISHED_STATUSES
 from payonce.domain.belonging import names_only_a_payment
-from payonce.domain.facts import DISPUTE_DECIDED
+from payonce.domain.proofs import SCAN_PROOF
 from payonce.ports import (
     DueOrder,
     DueRule,
@@ -23,6 +23,7 @@ from payonce.ports import (
     WaitingEvent,
 )
 from payonce.record_size import require_fit
+from tests.fakes.reconciler_dues import appeal_begins, due_times
 
 
 def _no_step(_name: str) -> None:
@@ -107,20 +108,15 @@ class FakePsp:
 
 @dataclass(slots=True)
 class OrderState:
-    """What the store reads of payment_order; `disputes`: id -> rank of the state that events tell."""
+    """What the store reads of payment_order; `facts` as the fold has them."""
 
     status: str
     status_since: int
     psp_token: str | None = None
     page_expires_at: int | None = None
-    disputes: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     #: None: nothing has changed since the status did.
     updated_at: int | None = None
-
-    @property
-    def is_appealed(self) -> bool:
-        """Whether it is lost, and an event has told of an appeal."""
-        return self.status == "charged_back" and any(rank > DISPUTE_DECIDED for rank in self.disputes.values())
 
 
 @dataclass(slots=True)
@@ -132,6 +128,13 @@ class LedgerRow:
     last_try_at: int
     expires_at: int
     session_id: str | None = None
+    proof: str | None = None
+
+    @property
+    def may_have_a_session(self) -> bool:
+        """Whether the PSP may have one that the row does not know."""
+        is_settled_by_a_scan = self.state == "failed" and (self.proof or "").startswith(SCAN_PROOF)
+        return self.session_id is None and (self.state in {"unknown", "cancelled"} or is_settled_by_a_scan)
 
 
 @dataclass
@@ -176,9 +179,8 @@ class FakeReconcilerStore:
 
     async def due_orders(self, rules: Sequence[DueRule], *, after: Mark, until: int, limit: int) -> Sequence[DueOrder]:
         self._locked("due_orders")
-        ages = {rule.reason: rule.ages for rule in rules}
         latest: dict[str, tuple[int, str]] = {}
-        for order_id, due_at, reason in self._due_times(ages, until):
+        for order_id, due_at, reason in self._due_times({rule.reason: rule for rule in rules}, until):
             if after.until < due_at <= until:
                 latest[order_id] = max(latest.get(order_id, (0, "")), (due_at, reason))
         due = [DueOrder(name, *when, self._psp_ids(name)) for name, when in latest.items()]
@@ -216,26 +218,25 @@ class FakeReconcilerStore:
         if self.tables.holder is self:
             self.tables.holder = None
 
-    def _due_times(self, ages: Mapping[str, Sequence[int]], until: int) -> Iterator[tuple[str, int, str]]:
+    def _due_times(self, rules: Mapping[str, DueRule], until: int) -> Iterator[tuple[str, int, str]]:
         for name, order in self.tables.orders.items():
-            begins: dict[str, int] = {}
+            since = order.status_since
+            begins = appeal_begins(order.status, order.facts, since, order.updated_at or since)
             if order.status in UNFINISHED_STATUSES:
-                begins[order.status] = order.status_since
+                begins[order.status] = since
                 if order.page_expires_at is not None:
                     begins["expiry"] = order.page_expires_at
-            elif order.is_appealed and order.status_since > until - APPEAL_DAYS * 86_400:
-                begins["appealed"] = order.status_since if order.updated_at is None else order.updated_at
-            yield from ((name, begin + age, why) for why, begin in begins.items() for age in ages.get(why, ()))
+            yield from ((name, at, why) for why, begin in begins.items() for at in due_times(rules, why, begin, until))
         for row in self.tables.ledger:
-            if row.session_id is None and row.state in {"unknown", "failed", "cancelled"}:
-                for begin, reason in ((row.last_try_at, "late_born"), (row.expires_at, "expiry")):
-                    yield from ((row.order_id, begin + age, "late_born") for age in ages.get(reason, ()))
+            if row.may_have_a_session:
+                for why, begin in (("late_born", row.last_try_at), ("expiry", row.expires_at)):
+                    yield from ((row.order_id, at, "late_born") for at in due_times(rules, why, begin, until))
 
     def _psp_ids(self, name: str) -> tuple[str, ...]:
         order = self.tables.orders.get(name)
         if order is None:
             return ()
-        return (*((order.psp_token,) if order.psp_token else ()), *sorted(order.disputes))
+        return (*((order.psp_token,) if order.psp_token else ()), *sorted(order.facts.get("disputes", ())))
 
     def _locked(self, name: str) -> None:
         self.step(name)

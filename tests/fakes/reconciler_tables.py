@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, text
+import pytest
+from sqlalchemy import Engine, create_engine, text
 
+from payonce.adapters.postgres import Database
 from payonce.adapters.reconciler_store import PostgresReconcilerStore
 from tests.fakes.reconciler import FakeReconcilerStore, LedgerRow, OrderState, ReconcilerTables
+from tests.stacks import wait_until_gone
+
+#: What the tables' clock shows, in unix seconds.
+NOW = 1_800_000_000
+TABLES = (
+    "payment_order, payment_event, unresolved_event, psp_registration, reconcile_watermark, foreign_reference, "
+    "psp_reference"
+)
+#: What a contract's `world` is parametrized with.
+WORLDS = ("fake", pytest.param("postgres", marks=pytest.mark.stack))
 
 
 @dataclass(slots=True)
@@ -59,10 +71,9 @@ class Real:
         expires: int | None = None,
         *,
         updated_at: float | None = None,
-        disputes: Mapping[str, int] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         """`at` is since when it is in that status (None: a row from before that was kept)."""
-        told = {name: {"state": [1, rank, "any", 1]} for name, rank in (disputes or {}).items()}
         self._do(
             """
             INSERT INTO payment_order (order_id, payment_order_status, status_since, updated_at, psp_token,
@@ -76,21 +87,23 @@ class Real:
             updated_at=at if updated_at is None else updated_at,
             token=token,
             expires=expires,
-            facts=json.dumps({"disputes": told} if told else {}),
+            facts=json.dumps(facts or {}),
         )
 
     def attempt(self, row: LedgerRow) -> None:
         self._do(
             """
             INSERT INTO psp_registration (order_id, attempt, body_hash, command_id, idempotency_key, api_version,
-                request, first_try_at, last_try_at, expires_at, state, session_id, outcome_type, outcome_body)
-            VALUES (:order_id, 1, 'h', 'c', 'k', 'v', '{}', :tried, :tried, :expires, :state, :session, 't', 'b')
+                request, first_try_at, last_try_at, expires_at, state, session_id, outcome_type, outcome_body, proof)
+            VALUES (:order_id, 1, 'h', 'c', 'k', 'v', '{}', :tried, :tried, :expires, :state, :session, 't', 'b',
+                :proof)
             """,
             order_id=row.order_id,
             tried=row.last_try_at + 0.7,
             expires=row.expires_at,
             state=row.state,
             session=row.session_id,
+            proof=row.proof,
         )
 
     def waits(self, name: str, references: tuple[str, ...], since: int) -> None:
@@ -128,3 +141,21 @@ class Real:
 
 
 World = Fake | Real
+
+
+def empty_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Yield empty tables of the kind that is asked for, and two stores, of which none has the lock."""
+    if request.param == "fake":
+        tables = ReconcilerTables(now=lambda: NOW)
+        yield Fake(tables, FakeReconcilerStore(tables), FakeReconcilerStore(tables))
+        return
+    url: Any = request.getfixturevalue("database_url")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {TABLES}"))
+    stores = [PostgresReconcilerStore(Database(url, application_name=f"reconciler {n}", pool_size=1)) for n in range(2)]
+    yield Real(engine, *stores)
+    for store in stores:
+        store.close()
+    wait_until_gone(engine, "reconciler%")
+    engine.dispose()

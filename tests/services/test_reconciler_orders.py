@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 
+from payonce.domain.proofs import SCAN_PROOF
 from payonce.ports import Mark, PublishFailed
-from services.reconciler.overdue_orders import ORDERS_TASK, SLOW_ORDERS_TASK
+from services.reconciler.overdue_orders import ORDERS_TASK
 from services.reconciler.rate import LONGEST_SECONDS, Rate
-from services.reconciler.rules import WATCHED, slow_rules
 from tests.fakes.clock import LoopClock, simulated
 from tests.fakes.overdue_orders import DAY, HOUR, NOW, World, for_a_while, order_id
 from tests.fakes.reconciler import LedgerRow, OrderState
@@ -76,46 +74,6 @@ def test_a_status_that_is_set_to_be_asked_after_is_asked_after() -> None:
     assert [at - NOW for at, _ in asked] == [300, 600]
 
 
-def test_a_lost_order_passes_every_one_that_is_only_slow() -> None:
-    """Ten hours of delayed debits are behind; the one without any outcome is asked after at once, then they are."""
-    world = World(per_second=10)
-    for number in range(1, 60):
-        world.tables.orders[order_id(number)] = OrderState("processing", NOW - 10 * HOUR - number)
-    world.tables.orders[order_id(0)] = OrderState("created", NOW - 601)
-
-    async def rounds() -> None:
-        process = world.process()
-        await process.run_once()
-        assert world.asked()[0].order_id == order_id(0)
-        assert len(world.asked()) == 10
-        assert world.tables.watermarks[ORDERS_TASK] == Mark(NOW)
-        assert world.tables.watermarks[SLOW_ORDERS_TASK] < Mark(NOW)
-        for _ in range(5):
-            await asyncio.sleep(1)
-            await process.run_once()
-
-    simulated(rounds())
-
-    assert {command.order_id for command in world.asked()} == set(world.tables.orders)
-
-
-def test_what_the_lost_orders_leave_nothing_of_is_told_as_lag() -> None:
-    world = World(per_second=3)
-    for number in range(1, 9):
-        world.tables.orders[order_id(number)] = OrderState("created", NOW - 700)
-    world.tables.orders[order_id(0)] = OrderState("processing", NOW - HOUR - 5)
-    world.begins_at(NOW - 1_000)
-
-    simulated(world.process().run_once())
-
-    lag = {
-        task: REGISTRY.get_sample_value("payonce_reconciler_lag_seconds", {"task": task})
-        for task in (ORDERS_TASK, SLOW_ORDERS_TASK)
-    }
-    assert (len(world.asked()), lag) == (3, {ORDERS_TASK: 101, SLOW_ORDERS_TASK: 1_000})
-    assert world.tables.watermarks[SLOW_ORDERS_TASK] == Mark(NOW - 1_000)
-
-
 def test_a_long_round_is_made_up_for_but_not_a_long_absence() -> None:
     """The rate holds whatever the other tasks of a round take; an outage must not flood the workers."""
     allowances = []
@@ -132,34 +90,16 @@ def test_a_long_round_is_made_up_for_but_not_a_long_absence() -> None:
     assert allowances == [30, 1, 100, 1, LONGEST_SECONDS / 2]
 
 
-def test_a_dispute_is_asked_after_at_least_weekly_until_people_are_told_that_it_is_stuck() -> None:
-    [rule] = [rule for rule in slow_rules({}) if rule.reason == "disputed"]
-
-    gaps = [later - earlier for earlier, later in itertools.pairwise((0, *rule.ages))]
-    assert max(gaps) == 7 * DAY
-    assert WATCHED["disputed"].stuck_after - rule.ages[-1] < 7 * DAY
-
-
-def test_a_lost_order_with_an_appeal_is_asked_after_with_its_disputes() -> None:
-    """Whether the appeal is decided, too, only the PSP knows; until it is asked, the shop has no deadline."""
-    world = World()
-    world.tables.orders[order_id()] = OrderState(
-        "charged_back", NOW - 30 * DAY, "cs_1", disputes={"dp_1": 7}, updated_at=NOW
-    )
-    world.begins_at(NOW)
-
-    asked = simulated(for_a_while(world, DAY, every=HOUR))
-
-    assert [at - NOW for at, _ in asked] == [6 * HOUR, 12 * HOUR]
-    assert world.asked()[0].psp_ids == ("cs_1", "dp_1")
-
-
-@pytest.mark.parametrize("state", ["failed", "unknown", "cancelled"])
-def test_a_session_that_may_be_born_late_is_looked_for_after_ten_minutes_an_hour_and_its_expiry(state: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "proof"), [("failed", f"{SCAN_PROOF}60 s after the last try"), ("unknown", None), ("cancelled", None)]
+)
+def test_a_session_that_may_be_born_late_is_looked_for_after_ten_minutes_an_hour_and_its_expiry(
+    state: str, proof: str | None
+) -> None:
     """The PSP announces no creation: only by asking is such a session found, and expired."""
     world = World()
     world.tables.orders[order_id()] = OrderState("registration_failed", NOW)
-    world.tables.ledger.append(LedgerRow(order_id(), state, NOW, NOW + 2 * HOUR))
+    world.tables.ledger.append(LedgerRow(order_id(), state, NOW, NOW + 2 * HOUR, proof=proof))
     world.begins_at(NOW)
 
     asked = simulated(for_a_while(world, 3 * HOUR))
@@ -168,9 +108,16 @@ def test_a_session_that_may_be_born_late_is_looked_for_after_ten_minutes_an_hour
 
 
 @pytest.mark.parametrize(
-    "row", [LedgerRow(order_id(), "expired", NOW, NOW), LedgerRow(order_id(), "open", NOW, NOW, "cs_1")]
+    "row",
+    [
+        LedgerRow(order_id(), "expired", NOW, NOW),
+        LedgerRow(order_id(), "open", NOW, NOW, "cs_1"),
+        LedgerRow(order_id(), "failed", NOW, NOW, proof="HTTP 400 to the first request with this key, request req_1"),
+    ],
+    ids=lambda row: row.state,
 )
 def test_attempts_that_need_no_second_look_are_left_alone(row: LedgerRow) -> None:
+    """What the PSP has refused is proven for good: there are many such orders where a shop sends what it refuses."""
     world = World()
     world.tables.ledger.append(row)
 

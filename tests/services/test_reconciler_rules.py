@@ -22,7 +22,14 @@ def test_every_watched_status_is_asked_after_but_an_open_page() -> None:
     reasons = {rule.reason for rule in (*lost_rules({}), *slow_rules({}))}
 
     assert set(WATCHED) - reasons == {"registered"}
-    assert reasons - set(WATCHED) == {"expiry", "late_born", "appealed"}
+    assert reasons - set(WATCHED) == {"expiry", "late_born", "appealed", "lost_again"}
+
+
+def test_only_a_dispute_is_asked_after_for_as_long_as_it_lasts() -> None:
+    endless = {rule.reason: (rule.ages, rule.then_every) for rule in slow_rules({}) if rule.then_every is not None}
+
+    assert endless == {"disputed": ((DAY, 2 * DAY, 4 * DAY, 8 * DAY), 7 * DAY)}
+    assert [rule for rule in lost_rules({}) if rule.then_every is not None] == []
 
 
 @given(first=st.integers(1, DAY), last=st.integers(DAY, 120 * DAY))

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import orjson
 
 from payonce.adapters.advisory_locks import Lock
-from payonce.adapters.reconciler_statements import APPEAL_DAYS, UNFINISHED_STATUSES
+from payonce.adapters.reconciler_statements import UNFINISHED_STATUSES
 from payonce.domain.belonging import names_only_a_payment
-from payonce.domain.facts import DISPUTE_DECIDED
 from payonce.ports import DueOrder, DueRule, Mark, StatusAge, WaitingEvent
+from services.psp_worker.outcome import may_be_born_late
+from tests.fakes.reconciler_dues import appeal_begins, due_times
 from tests.simulation.database import Database
 from tests.simulation.fold_tables import FOREIGN, ORDERS, PARKED, PARKED_SINCE, STATUS_SINCE, TIMELINE, UPDATED_AT
 from tests.simulation.ledger_tables import REGISTRATIONS
@@ -23,8 +24,6 @@ from tests.simulation.scheduler import Incarnation
 
 T = TypeVar("T")
 WATERMARKS = "reconcile_watermark"
-#: Due times of what has no session although it was, or may have been, asked for.
-_SESSIONLESS_STATES = frozenset({"unknown", "failed", "cancelled"})
 
 
 class SimulatedReconcilerStore:
@@ -62,9 +61,9 @@ class SimulatedReconcilerStore:
 
     async def due_orders(self, rules: Sequence[DueRule], *, after: Mark, until: int, limit: int) -> Sequence[DueOrder]:
         def read() -> list[DueOrder]:
-            ages = {rule.reason: rule.ages for rule in rules}
+            known = {rule.reason: rule for rule in rules}
             latest: dict[str, tuple[int, str]] = {}
-            for order_id, due_at, reason in [*self._due(ages, until), *self._late_born(ages)]:
+            for order_id, due_at, reason in [*self._due(known, until), *self._late_born(known, until)]:
                 if after.until < due_at <= until:
                     latest[order_id] = max(latest.get(order_id, (0, "")), (due_at, reason))
             due = [DueOrder(name, *when, self._psp_ids(name)) for name, when in latest.items()]
@@ -98,7 +97,7 @@ class SimulatedReconcilerStore:
     async def ages(self, stuck_after: Mapping[str, int]) -> Sequence[StatusAge]:
         return await self._locked(list)
 
-    def _due(self, ages: Mapping[str, Sequence[int]], until: int) -> Iterator[tuple[str, int, str]]:
+    def _due(self, rules: Mapping[str, DueRule], until: int) -> Iterator[tuple[str, int, str]]:
         updated_at, status_since = self._table(UPDATED_AT), self._table(STATUS_SINCE)
         for order_id, (facts, columns, _) in self._table(ORDERS).items():
             status = columns["payment_order_status"]
@@ -107,19 +106,17 @@ class SimulatedReconcilerStore:
                 begins[status] = status_since[order_id] // 1000
                 if columns["page_expires_at"] is not None:
                     begins["expiry"] = columns["page_expires_at"]
-            elif status == "charged_back" and status_since[order_id] // 1000 > until - APPEAL_DAYS * 86_400:
-                disputes = orjson.loads(facts)["disputes"].values()
-                if any(dispute["state"][1] > DISPUTE_DECIDED for dispute in disputes):
-                    begins["appealed"] = updated_at[order_id] // 1000
-            yield from (
-                (order_id, begin + age, reason) for reason, begin in begins.items() for age in ages.get(reason, ())
-            )
+            if status in {"disputed", "charged_back"}:
+                times = status_since[order_id] // 1000, updated_at[order_id] // 1000
+                begins |= appeal_begins(status, orjson.loads(facts), *times)
+            for reason, begin in begins.items():
+                yield from ((order_id, at, reason) for at in due_times(rules, reason, begin, until))
 
-    def _late_born(self, ages: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, int, str]]:
+    def _late_born(self, rules: Mapping[str, DueRule], until: int) -> Iterator[tuple[str, int, str]]:
         for row in self._table(REGISTRATIONS).values():
-            if row.session_id is None and row.state in _SESSIONLESS_STATES:
-                for begin, reason in ((int(row.last_try_at), "late_born"), (row.expires_at, "expiry")):
-                    yield from ((row.order_id, begin + age, "late_born") for age in ages.get(reason, ()))
+            if may_be_born_late(row) or (row.state == "unknown" and row.session_id is None):
+                for reason, begin in (("late_born", int(row.last_try_at)), ("expiry", row.expires_at)):
+                    yield from ((row.order_id, at, "late_born") for at in due_times(rules, reason, begin, until))
 
     def _psp_ids(self, order_id: str) -> tuple[str, ...]:
         facts, columns, _ = self._table(ORDERS).get(order_id, (b"{}", {}, 0))

@@ -49,7 +49,7 @@ class Asking:
 
         After a restore the ledger may have forgotten a registration that an earlier one knew. Raises as `once` does.
         """
-        searched = replace(row, first_try_at=min(row.first_try_at, since))
+        searched = replace(row, first_try_at=min(row.first_try_at, since), last_try_at=max(row.last_try_at, since))
         sighting = await caller.shared(lambda: self._scans.find(searched, every=True))
         for session in sighting.sessions:
             await self._closing.close(row, session.session_id, caller)

@@ -6,17 +6,18 @@ Every request of the worker goes through here: paced, counted, held while the PS
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
 from payonce.ports import GatewayFailure
 from services.psp_worker.diagnosis import Diagnosis
-from services.psp_worker.pace import Endpoint
+from services.psp_worker.failing import Failing
+from services.psp_worker.pace import Endpoint, Lane
 from services.psp_worker.psp import Psp
 from services.psp_worker.sending import NOTHING, Preparation, in_turn
 from services.psp_worker.slots import Slot
-from services.psp_worker.timing import STUCK_SECONDS, backoff_seconds
+from services.psp_worker.timing import backoff_seconds
 
 T = TypeVar("T")
 
@@ -33,11 +34,7 @@ class Caller:
         self._slot = slot
         self._spare = spare
         self._diagnosis = Diagnosis(psp, order_id, self.sleep)
-        self._order_id = order_id
-        self._endpoint: Endpoint = "sessions.list"  # of the latest call, a shared one included
-        self._failures = 0
-        self._failing_since: float | None = None
-        self._has_failed = False  # refusals count here, too
+        self._failing = Failing(psp.breakers, order_id)
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +43,13 @@ class Caller:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._diagnosis.end_probe()
+
+    def one_aim(self) -> AbstractContextManager[None]:
+        """Let no answer within the block end the count of failures: a look between two tries is not what they are for.
+
+        For loops of several calls. Aims have no aims of their own.
+        """
+        return self._failing.one_aim()
 
     async def ask(self, endpoint: Endpoint, send: Callable[[], Awaitable[T]]) -> T:
         """Make a harmless request again and again until it is answered.
@@ -65,17 +69,15 @@ class Caller:
 
         Raises CallNotWanted; GatewayFailure as what it is for this order, never of kind configuration.
         """
-        self._endpoint = endpoint
         async with AsyncExitStack() as turn:
-            await self._admitted(turn)
+            await self._admitted(turn, endpoint)
             lane = self.psp.pacer.lane(endpoint, spare=self._spare)
             try:
-                answer = await in_turn(self.psp, lane, send, ready=ready)
+                answer = await self._in_turn(lane, send, ready)
             except GatewayFailure as failure:
-                self._count(failure)
-                raise await self._diagnosis.of(failure, endpoint) from failure
+                raise await self._judged(failure, endpoint) from failure
             self._diagnosis.succeeded(endpoint)
-        self._recovered()
+        self._failing.succeeded()
         return answer
 
     async def shared(self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -83,26 +85,28 @@ class Caller:
 
         Raises GatewayFailure if the PSP refuses the question, Stuck.
         """
-        self._endpoint = "sessions.list"
         while True:
-            async with self.given_back():
-                answer = await _answer_or_failure(ask)
-            if not isinstance(answer, GatewayFailure):
-                self._recovered()
+            try:
+                async with self.given_back():
+                    answer = await ask()
+            except GatewayFailure as failure:
+                if failure.kind == "permanent":
+                    raise
+                self._failing.failed("sessions.list", self.psp.clock.monotonic())
+                await self.pause(failure)
+            else:
+                self._failing.succeeded()
                 return answer
-            if answer.kind == "permanent":
-                raise answer
-            self._count(answer)
-            await self.pause(answer)
 
     async def pause(self, failure: GatewayFailure) -> None:
         """Wait before the next try after this failure. Raises Stuck."""
         if failure.kind == "rate_limited":
             self.psp.pacer.slow_down()
-        self._refuse_if_stuck(failure)
+        if self._failing.is_stuck(self.psp.clock.monotonic()):
+            raise Stuck(failure.detail) from failure
         waited, self._diagnosis.has_waited = self._diagnosis.has_waited, False
         if not waited:
-            await self.sleep(backoff_seconds(max(self._failures, 1), self.psp.jitter()))
+            await self.sleep(backoff_seconds(max(self._failing.failures, 1), self.psp.jitter()))
 
     async def sleep(self, seconds: float) -> None:
         """Wait so long without a slot."""
@@ -118,9 +122,24 @@ class Caller:
         async with self._slot.given_back():
             yield
 
-    async def _admitted(self, turn: AsyncExitStack) -> None:
+    async def _in_turn(self, lane: Lane, send: Callable[[], Awaitable[T]], ready: Preparation) -> T:
+        """Make the request in its turn.
+
+        What is spare waits for that without a slot: little of it may leave, and it would fill all the slots by and by.
+        """
+        if not self._spare or (slot := self._slot) is None:
+            return await in_turn(self.psp, lane, send, ready=ready)
+
+        def send_on() -> Awaitable[T]:
+            slot.goes_on()
+            return send()
+
+        async with slot.given_back():
+            return await in_turn(self.psp, lane, send_on, ready=ready)
+
+    async def _admitted(self, turn: AsyncExitStack, endpoint: Endpoint) -> None:
         """Return when a call may be made; while the endpoint rests, `turn` holds the only place to try it."""
-        rest = self.psp.rests.of(self._endpoint)
+        rest = self.psp.rests.of(endpoint)
         is_trying = False
         while (cause := self._diagnosis.held_for) or (rest.is_on and not is_trying):
             async with self.given_back():
@@ -129,33 +148,19 @@ class Caller:
                     is_trying = False
                     await self.psp.holds.cleared(cause)
                 else:
-                    await turn.enter_async_context(rest.turn(has_failed=self._has_failed))
+                    await turn.enter_async_context(rest.turn(has_failed=self._failing.has_failed))
                     is_trying = rest.is_on
             if not is_trying:  # the rest was over when the turn came
                 await turn.aclose()
         self._diagnosis.is_trying = is_trying
 
-    def _count(self, failure: GatewayFailure) -> None:
-        self._has_failed = True
-        if failure.kind == "configuration":
-            return
-        self._failures += 1
-        if self._failing_since is None:
-            self._failing_since = self.psp.clock.monotonic()
-
-    def _recovered(self) -> None:
-        self._failures, self._failing_since, self._has_failed = 0, None, False
-
-    def _refuse_if_stuck(self, failure: GatewayFailure) -> None:
-        if self._failing_since is None:
-            return
-        since = self.psp.breakers.others_succeed_since(self._endpoint, self._order_id, self._failing_since)
-        if since is not None and self.psp.clock.monotonic() - since >= STUCK_SECONDS:
-            raise Stuck(failure.detail) from failure
-
-
-async def _answer_or_failure(ask: Callable[[], Awaitable[T]]) -> T | GatewayFailure:
-    try:
-        return await ask()
-    except GatewayFailure as failure:
-        return failure
+    async def _judged(self, failure: GatewayFailure, endpoint: Endpoint) -> GatewayFailure:
+        """Count the failure, and return it as what it is for this order."""
+        began = self.psp.clock.monotonic()
+        self._failing.has_failed = True
+        if failure.kind != "configuration":
+            self._failing.failed(endpoint, began)
+        judged = await self._diagnosis.of(failure, endpoint)
+        if failure.kind == "configuration" and judged.kind == "permanent":  # it is this order's own after all
+            self._failing.failed(endpoint, began)
+        return judged

@@ -44,7 +44,7 @@ class SubscriptionCanceller:
 
         Raises GatewayFailure (permanent), ImpossibleEvent, Stuck.
         """
-        with work.caller(self._psp, command.order_id, live=True) as caller:
+        with work.caller(self._psp, command.order_id, live=True) as caller, caller.one_aim():
             answer = await self._answer(command, caller)
         await self._voice.announce(answer, at=command.issued_at, cause=work.record)
 

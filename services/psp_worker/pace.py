@@ -105,7 +105,11 @@ class Lane:
 
 
 class Pacer:
-    """The lanes of this worker. What is spare waits in lanes of its own, so that nothing live stands behind it."""
+    """The lanes of this worker.
+
+    What is spare waits in lanes of its own, and there without a slot (`caller.py`), so that nothing live of another
+    order stands behind it.
+    """
 
     def __init__(self, clock: Clock, *, limits: Limits, partitions: int, last_poll_at: Callable[[], float]) -> None:
         self._clock = clock

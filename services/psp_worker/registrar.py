@@ -14,7 +14,7 @@ from services.psp_worker import outcome
 from services.psp_worker.asking import Asking
 from services.psp_worker.caller import Caller, Stuck
 from services.psp_worker.calling import Calling
-from services.psp_worker.closing import Closing
+from services.psp_worker.closing import Closing, StillOpen
 from services.psp_worker.exits import LedgerContradicted
 from services.psp_worker.pace import Endpoint
 from services.psp_worker.psp import Psp
@@ -54,11 +54,13 @@ class Registrar:
         """Return when the command's outcome is durable in ledger and log. Idempotent.
 
         Raises UnsupportedRegistration before anything is written, StoreRejected, GatewayFailure, LedgerContradicted,
-        and Stuck where the command's own row is not what is stuck.
+        and Stuck where the command's own row is not what is stuck, or a session stays open that no row names.
         """
         with work.caller(self._psp, command.order_id, live=True) as caller:
             try:
                 row = await self._row(command, work, caller)
+            except StillOpen:
+                raise
             except Stuck as stuck:
                 row = await self._left_to_people(command, str(stuck))
         if row is not None:

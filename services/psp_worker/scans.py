@@ -2,6 +2,7 @@
 
 A session cannot be found by its order, so the list of a time is read and compared with the metadata. Orders that ask
 while a scan runs share the next one. What happened long ago has scans of its own, so that no live order waits for it.
+Only the times that somebody asks about are read: a replay of last month beside an order of today costs what both cost.
 Each worker scans for the orders of its own partitions: what it finds belongs to them alone, and its part of the lower
 share bounds all scans together, so nothing would be won by handing sessions from process to process.
 """
@@ -38,7 +39,7 @@ class _Search:
     order_id: str
     attempt: str
     created_from: int
-    created_until: int | None  # None: until now
+    created_until: int
     api_version: str
     every: bool
     answer: asyncio.Future[Sighting]
@@ -53,6 +54,21 @@ class _Search:
         is_over = oldest_created is None or oldest_created < self.created_from or (self.found and not self.every)
         if is_over and not self.answer.done():
             self.answer.set_result(Sighting(tuple(self.found), began_at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the next page of the list begins, newest first: up to `until`, and after the session read last."""
+
+    until: int = 0
+    after: str | None = None
+    oldest_created: int | None = None  # of what was read
+
+    def next(self, until: int) -> _Place:
+        """Return this place, or a later one if nobody waits any more for what lies between: they do from `until` on."""
+        if self.after is None or (self.oldest_created is not None and until < self.oldest_created):
+            return _Place(until)
+        return self
 
 
 class _Line:
@@ -113,27 +129,25 @@ class Scans:
                     search.answer.set_exception(error)
 
     async def _scan(self, searches: Sequence[_Search]) -> None:
-        began_at, after = self._psp.clock.now(), None
-        until = _last_moment(searches, began_at)
+        began_at, place = self._psp.clock.now(), _Place()
         api_version = max(search.api_version for search in searches)
         by_name: defaultdict[tuple[str | None, str | None], list[_Search]] = defaultdict(list)
         for search in searches:
             by_name[search.order_id, search.attempt].append(search)
         with Caller(self._psp, None, order_id="", spare=True) as caller:
             while open_searches := _unanswered(searches):
+                place = place.next(max(search.created_until for search in open_searches))
                 created_from = min(search.created_from for search in open_searches)
-                page = await self._page(caller, created_from, until, after, api_version)
+                page = await self._page(caller, created_from, place, api_version)
                 for session in page.sessions:
                     for search in by_name.get((session.metadata.get("order_id"), session.metadata.get("attempt")), ()):
                         search.sees(session)
                 oldest = page.oldest_created if page.next_after is not None else None
                 for search in open_searches:
                     search.ends(oldest_created=oldest, began_at=began_at)
-                after = page.next_after
+                place = _Place(place.until, page.next_after, oldest)
 
-    async def _page(
-        self, caller: Caller, created_from: int, until: int, after: str | None, api_version: str
-    ) -> SessionPage:
+    async def _page(self, caller: Caller, created_from: int, place: _Place, api_version: str) -> SessionPage:
         tries = 0
         while True:
             tries += 1
@@ -141,7 +155,10 @@ class Scans:
                 return await caller.call(
                     "sessions.list",
                     lambda: self._psp.gateway.sessions_created(
-                        created_from=created_from, created_until=until, after=after, api_version=api_version
+                        created_from=created_from,
+                        created_until=place.until,
+                        after=place.after,
+                        api_version=api_version,
                     ),
                 )
             except GatewayFailure as failure:
@@ -150,17 +167,13 @@ class Scans:
                 await caller.pause(failure)
 
 
-def _latest(row: Registration) -> int | None:
-    """Return when a session of the row would have expired, None if the row has no request that says so.
+def _latest(row: Registration) -> int:
+    """Return when a session of the row has expired at the latest: the PSP makes none later, by the clock that dates it.
 
-    The PSP makes none that has expired, by the same clock that dates it.
+    A row without a request was entered by a cancellation. What an earlier ledger may have registered had been commanded
+    before it, to live for 23 hours at most; the hour up to a day is for the clocks that dated the two.
     """
-    return row.expires_at if row.request else None
-
-
-def _last_moment(searches: Iterable[_Search], began_at: float) -> int:
-    now = int(began_at) + CLOCK_SKEW_SECONDS
-    return max(now if each.created_until is None else min(each.created_until, now) for each in searches)
+    return row.expires_at if row.request else int(row.last_try_at) + LONGEST_SESSION_SECONDS
 
 
 def _unanswered(searches: Iterable[_Search]) -> list[_Search]:

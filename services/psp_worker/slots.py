@@ -51,7 +51,7 @@ class Slots:
 
 
 class Slot:
-    """One command's place. `waiting` while it is given back."""
+    """One command's place. `waiting` while it is given back and its work does not go on without it."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
@@ -60,12 +60,18 @@ class Slot:
 
     @asynccontextmanager
     async def given_back(self) -> AsyncIterator[None]:
-        """Give the slot back for the length of the block and take one again after it, unless it raises."""
+        """Give the slot back for the length of the block and take one again after it, unless that is cancelled."""
         self.close()
         self.waiting = True
-        yield
-        await self._slots._retake()  # noqa: SLF001  (the two are one)
-        self._held = True
+        try:
+            yield
+        except Exception:
+            await self._take_again()
+            raise
+        await self._take_again()
+
+    def goes_on(self) -> None:
+        """Note that its work goes on while the slot is given back: who ends what waits must let it finish."""
         self.waiting = False
 
     def close(self) -> None:
@@ -73,3 +79,8 @@ class Slot:
         if self._held:
             self._held = False
             self._slots._give_back()  # noqa: SLF001  (the two are one)
+
+    async def _take_again(self) -> None:
+        await self._slots._retake()  # noqa: SLF001  (the two are one)
+        self._held = True
+        self.waiting = False

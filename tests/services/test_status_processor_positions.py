@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from payonce.ports import PositionMoved, StoreUnavailable, TopicPartition
+from services.status_processor.positions import Positions
 from tests.services.status_processor_bench import FoldOnFakes
 from tests.services.status_processor_records import NOW, TOKENS, Life
 
@@ -122,8 +123,17 @@ async def test_partitions_that_were_taken_away_are_not_compared() -> None:
     await bench.fold.sweep()
 
 
-async def test_what_lost_rows_have_announced_is_told_again_after_a_restore() -> None:
-    """A dispute was announced and then lost with the rows; read again with its end, it leaves the row as it was."""
+@pytest.mark.parametrize("is_broken", [False, True])
+async def test_what_lost_rows_have_announced_is_told_again_after_a_restore(
+    is_broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dispute was announced and then lost with the rows; read again with its end, it leaves the row as it was.
+
+    With the rule broken, nobody hears that it was won. The simulation found that, once in some 20,000 lives: too rarely
+    for it to find it again in every run.
+    """
+    if is_broken:
+        monkeypatch.setattr(Positions, "may_have_been_told", lambda *_: False)
     bench, life = FoldOnFakes(), Life(1)
     await bench.run(life.register(), life.token(), life.paid(), life.succeeded())
     backup = deepcopy(bench.store.tables)
@@ -138,7 +148,7 @@ async def test_what_lost_rows_have_announced_is_told_again_after_a_restore() -> 
 
     last = bench.announced()[-1]
     assert (lost.payment_order_status, last.payment_order_status) == ("disputed", "paid")
-    assert last.version > lost.version
+    assert (last.version > lost.version) is not is_broken
 
 
 async def test_what_comes_after_the_assignment_or_is_in_the_rows_is_not_told_again() -> None:

@@ -177,11 +177,6 @@ def versions_are_counted(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@bug("after a restore what the log had already is told again (found by the simulation)")
-def what_lost_rows_have_told_stands(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(positions.Positions, "may_have_been_told", lambda *_: False)
-
-
 @bug("an outbox row goes after its delivery report")
 def the_outbox_is_emptied_before_the_report(patch: pytest.MonkeyPatch) -> None:
     publish = relay.Relay._publish

@@ -72,7 +72,6 @@ FOUND_BY = {
     "a_quiet_restore_goes_unnoticed": 1271,
     "garbage_is_acknowledged": 1025,
     "versions_are_counted": 1003,
-    "what_lost_rows_have_told_stands": 20596,
     "the_outbox_is_emptied_before_the_report": 1804,
     "failed_reports_are_ignored": 1231,
     "the_watermark_before_the_delivery": 1017,

@@ -36,6 +36,9 @@ BATCH_RECORDS = 500
 WINDOW_SECONDS = 0.01
 #: Well under the group's rebalance timeout of 60 s; a batch in progress is bounded by the statement timeouts.
 _BEFORE_REVOCATION_SECONDS = 15.0
+#: Half of what an assignment may take to begin.
+_SETTLE_SECONDS = 15.0
+_SETTLE_PAUSE_SECONDS = 0.5
 #: Of a partition that nobody leads now. All that comes may then have been told before: telling it again is harmless.
 _UNKNOWN_END = 2**63 - 1
 
@@ -45,6 +48,7 @@ class FaustShell:
 
     def __init__(self, settings: StatusProcessorSettings, fold: Fold, clock: Clock) -> None:
         self._fold = fold
+        self._clock = clock
         self.app = _app(settings)
         self._bounds = LogBounds(settings.kafka_bootstrap_servers, client_id=f"{GROUP}-bounds")
         self.batches = Batches(fold, clock, self, partial(_holds_records, settings.kafka_bootstrap_servers))
@@ -79,7 +83,7 @@ class FaustShell:
     async def starts(self, committed: Mapping[TP, int | None]) -> Mapping[TP, int]:
         """Return where to start: the committed offsets (the beginning without one), or where the rows are behind."""
         offsets = {_place(tp): offset for tp, offset in committed.items()}
-        ends = await asyncio.to_thread(self._bounds.ends, offsets)
+        ends = await self._settled_ends(offsets)
         beginnings = await asyncio.to_thread(self._bounds.beginnings, offsets)
         found = starting.starts(offsets, await self._places_behind(offsets, ends), beginnings, ends)
         for hole in found.expired:
@@ -88,6 +92,16 @@ class FaustShell:
             log.error("the log has lost its end: reading it anew", topic=place.topic, partition=place.partition)
         self.batches.begin(found.offsets)
         return {tp: found.offsets[_place(tp)] for tp in committed}
+
+    async def _settled_ends(self, committed: Mapping[TopicPartition, int | None]) -> Mapping[TopicPartition, int]:
+        """Return where the log ends; if that is below a committed offset, only after some time: see succession."""
+        until = self._clock.monotonic() + _SETTLE_SECONDS
+        while True:
+            ends = await asyncio.to_thread(self._bounds.ends, committed)
+            is_short = any(offset and ends.get(place, offset) < offset for place, offset in committed.items())
+            if not is_short or self._clock.monotonic() > until:
+                return ends
+            await self._clock.sleep(_SETTLE_PAUSE_SECONDS)
 
     async def _places_behind(
         self, committed: Mapping[TopicPartition, int | None], ends: Mapping[TopicPartition, int]

@@ -32,6 +32,8 @@ class Hole:
 
 #: So many times in a row a partition must be seen to wait for the same record.
 LOOKS = 7
+#: Two minutes: a new leader tells less than its predecessor until its followers have caught up or are struck off.
+MOST_LOOKS_AT_SHORTER = 24
 
 #: Says whether the log has a record in there. Raises if it cannot be asked.
 HoldsRecords = Callable[[Hole], Awaitable[bool]]
@@ -66,6 +68,7 @@ class Succession:
         self._holds_records = holds_records
         self._next: dict[TopicPartition, int] = {}
         self._read: dict[TopicPartition, int] = {}
+        self._looks_at_shorter = 0
         self._assignment = 0
         self._handled = 0
         self._sights: dict[TopicPartition, _Sight] = {}
@@ -73,7 +76,7 @@ class Succession:
     def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         """Expect these offsets next, and nothing of other partitions."""
         self._assignment += 1
-        self._next, self._read = dict(starts), {}
+        self._next, self._read, self._looks_at_shorter = dict(starts), {}, 0
         self.forget_looks()
 
     def holes(self, records: Iterable[Record]) -> list[Hole]:
@@ -110,7 +113,9 @@ class Succession:
         And one whose log has lost its end: what it takes now lies at offsets that were handed over. `ends` is where the
         log ends, as far as it is known, asked after the last call. Raises RecordsPassedOver.
         """
-        if shorter := [place for place, read in self._read.items() if ends.get(place, read) < read]:
+        shorter = [place for place, read in self._read.items() if ends.get(place, read) < read]
+        self._looks_at_shorter = self._looks_at_shorter + 1 if shorter else 0
+        if self._looks_at_shorter > MOST_LOOKS_AT_SHORTER:
             raise RecordsPassedOver(f"the log ends before what it had handed over: {shorter}")
         self._read = dict(self._next)
         waiting = [Hole(place, first, ends[place]) for place, first in self._next.items() if first < ends.get(place, 0)]

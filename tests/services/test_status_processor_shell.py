@@ -18,7 +18,7 @@ from services.status_processor.batches import Batches, Delivered
 from services.status_processor.chores import every, run_once
 from services.status_processor.delivery import EagerConsumer
 from services.status_processor.exit_codes import ExitCode, exit_code_of
-from services.status_processor.succession import LOOKS, Hole, RecordsPassedOver
+from services.status_processor.succession import LOOKS, MOST_LOOKS_AT_SHORTER, Hole, RecordsPassedOver
 from services.status_processor.watchdog import LIMIT_SECONDS, Watchdog
 from tests.fakes.clock import LoopClock, simulated
 from tests.services.status_processor_bench import FoldOnFakes
@@ -311,10 +311,23 @@ async def test_a_log_that_has_lost_its_end_ends_the_process() -> None:
     batch = shell.delivered_from_the_beginning(3)
     place = batch[0].record.topic_partition
     await shell.batches.handle(batch)
-    await shell.look({place: 2}, 1)  # asked before the batch was handled
+    await shell.look({place: 2}, MOST_LOOKS_AT_SHORTER + 1)  # the first was asked before the batch was handled
 
     with pytest.raises(RecordsPassedOver):
         await shell.look({place: 2}, 1)
+
+
+async def test_a_new_leader_that_tells_less_for_a_while_is_no_reason_to_end() -> None:
+    """Seen under chaos: until its followers have caught up, it does not know how far its predecessor was read."""
+    shell = Shell()
+    batch = shell.delivered_from_the_beginning(3)
+    place = batch[0].record.topic_partition
+    await shell.batches.handle(batch)
+
+    for end in (2, 3, 2):
+        await shell.look({place: end}, MOST_LOOKS_AT_SHORTER)
+
+    assert shell.asked == []
 
 
 async def test_a_rebalance_that_never_ends_ends_the_process() -> None:

@@ -177,3 +177,14 @@ async def _crashed_and_redelivered(
         crashed = True
     await world.handle(command)
     return crashed
+
+
+async def opened(world: World, **how: int) -> tuple[Worker, FakeMember]:
+    """Return a worker with one open partition, and a pace that has begun."""
+    worker, member = world.worker(**how), FakeMember()  # type: ignore[arg-type]
+    worker.intake.attach(member)
+    worker.intake.assigned({partition(): None})
+    await settled(lambda: partition() in member.opened)
+    worker.pacer.hold(12)
+    await asyncio.sleep(3)
+    return worker, member

@@ -11,21 +11,11 @@ from services.psp_worker.assembly import Worker
 from tests.fakes.clock import simulated
 from tests.fakes.gateway import Trouble
 from tests.fakes.orders import refund
-from tests.fakes.psp_worker import FakeMember, World, partition, records, settled
+from tests.fakes.psp_worker import World, opened, records, settled
 from tests.fakes.registrations import register
 
 MINUTE, HOUR = 60.0, 3600.0
 LONG = 23 * 3600
-
-
-async def opened(world: World) -> tuple[Worker, FakeMember]:
-    worker, member = world.worker(), FakeMember()
-    worker.intake.attach(member)
-    worker.intake.assigned({partition(): None})
-    await settled(lambda: partition() in member.opened)
-    worker.pacer.hold(12)
-    await asyncio.sleep(3)
-    return worker, member
 
 
 async def paid(world: World, worker: Worker, reference: str) -> None:

@@ -18,20 +18,10 @@ from services.psp_worker.slots import Slot, Slots
 from tests.fakes.clock import simulated
 from tests.fakes.gateway import Trouble
 from tests.fakes.orders import refresh
-from tests.fakes.psp_worker import FakeMember, World, partition, records, settled
+from tests.fakes.psp_worker import World, opened, partition, records, settled
 from tests.fakes.registrations import register
 
 LONG = 23 * 3600
-
-
-async def opened(world: World, **how: int) -> tuple[Worker, FakeMember]:
-    worker, member = world.worker(**how), FakeMember()  # type: ignore[arg-type]
-    worker.intake.attach(member)
-    worker.intake.assigned({partition(): None})
-    await settled(lambda: partition() in member.opened)
-    worker.pacer.hold(12)
-    await asyncio.sleep(3)
-    return worker, member
 
 
 async def paid(world: World, worker: Worker, count: int) -> None:
